@@ -1,0 +1,28 @@
+/** What a record asks apply to do, once its bytes have been read. */
+import type { Rejection, RowMutation, TransactionMutation } from './mutation.ts'
+import type { Epoch, PartitionBy } from './types.ts'
+
+/** One mutation of a record, or why it cannot be one. */
+export type Step = RowMutation | { readonly kind: 'rejected'; readonly reason: Rejection }
+
+export interface FormatCommand {
+  readonly kind: 'format'
+  readonly version: number
+  readonly partitionBy: PartitionBy
+  readonly valueBytesMax: number
+  readonly packing: boolean
+  /** The epoch under which it was written; undefined for the first one, which the creator of the topic writes. */
+  readonly epoch: Epoch | undefined
+}
+
+export type Command =
+  | { readonly kind: 'row'; readonly step: Step }
+  | { readonly kind: 'txn'; readonly mutation: TransactionMutation }
+  | { readonly kind: 'pack'; readonly steps: readonly Step[]; readonly requestId: string | undefined }
+  | FormatCommand
+  | { readonly kind: 'lead'; readonly nodeId: string; readonly incarnation: string }
+  | { readonly kind: 'tick'; readonly epoch: Epoch }
+  | { readonly kind: 'barrier' }
+  | { readonly kind: 'rejected'; readonly reason: Rejection }
+  /** A format that this build does not know: the partition stops (invariant I9). */
+  | { readonly kind: 'too-new'; readonly version: number; readonly epoch: Epoch | undefined }

@@ -1,0 +1,219 @@
+/**
+ * Every bound of Tidemark, with its unit and its reason (invariant I8). Reaching one is a defined error or
+ * back-pressure, never growth. A bound marked FROZEN decides what apply does: it belongs to the record format and
+ * changes only with a new format version, because all replicas must agree on it for ever.
+ */
+import { assert } from './assert.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+// ---- rows -----------------------------------------------------------------------------------------------------
+
+/** Bytes of a key. FROZEN. Long enough for a path or a URL, short enough to stand in indexes. */
+export const KEY_BYTES_MAX = 4096
+/** Bytes of a value that any keyspace may allow. FROZEN. 16 MiB is where Kafka's own clients stop being happy. */
+export const VALUE_BYTES_CEILING = 16 * MiB
+/** Bytes of a value, the default of a keyspace: Kafka's own default message size. */
+export const VALUE_BYTES_MAX = 1 * MiB
+/** Bytes of a content type. FROZEN. RFC 6838 allows 127 + 1 + 127; parameters need some room. */
+export const CONTENT_TYPE_BYTES_MAX = 512
+/** Milliseconds of a time to live: 100 years; the sum with any log time stays a safe integer. FROZEN. */
+export const TTL_MS_MAX = 100 * 365 * 24 * 3600 * 1000
+/** Bytes of a request id. FROZEN. */
+export const REQUEST_ID_BYTES_MAX = 64
+
+// ---- apply ----------------------------------------------------------------------------------------------------
+
+/** Mutations of one pack. FROZEN. Bounds the work of one record. */
+export const PACK_MUTATIONS_MAX = 16_384
+/** Compares, and operations of each branch, of one transaction. FROZEN. etcd's default is 128. */
+export const TXN_OPERATIONS_MAX = 1024
+/** Milliseconds since 1970 that a log time may say: the year 10889. With TTL_MS_MAX added it stays a safe integer. FROZEN. */
+export const LOG_TIME_MAX = 2 ** 48
+/** Rows that one record expires at most; rows that are due and wait for the next record read as gone already. FROZEN. */
+export const EXPIRIES_PER_RECORD_MAX = 512
+/** Request ids (sessions count once) that a partition remembers before it forgets the one used longest ago. FROZEN. */
+export const DEDUPE_IDS_MAX = 1 << 20
+/** A session's place in that order is renewed only when it is older than this many ids: spares a write each time. FROZEN. */
+export const DEDUPE_RENEW_IDS = 1 << 17
+/** Sequences that a session remembers with their outcome. FROZEN. Over what a client may have in flight (CLIENT_IN_FLIGHT_MAX). */
+export const DEDUPE_SEQUENCES_MAX = 1024
+
+// ---- replica --------------------------------------------------------------------------------------------------
+
+/** Records applied in one store batch: large enough to spread its cost, small enough for a loop turn of a few ms. */
+export const APPLY_RECORDS_MAX = 1000
+/** Bytes of records applied in one store batch. */
+export const APPLY_BYTES_MAX = 1 * MiB
+/** Bytes of records fetched ahead of apply, for each partition: two fetches, so that one is applied while one travels. */
+export const FETCH_AHEAD_BYTES_MAX = 4 * MiB
+/** Bytes asked of one partition in one fetch. */
+export const FETCH_PARTITION_BYTES = 1 * MiB
+/** Bytes asked of one broker in one fetch. */
+export const FETCH_BYTES_MAX = 8 * MiB
+/**
+ * Bytes that a batch of a direct producer may decompress to; past it, its records count as unreadable. FROZEN. Twice the
+ * largest value: a few compressed bytes can ask for gigabytes.
+ */
+export const BATCH_BYTES_MAX = 2 * VALUE_BYTES_CEILING
+/** Milliseconds that a fetch waits at the broker when there is nothing. */
+export const FETCH_WAIT_MS = 250
+/** Milliseconds that a fetch waits while some partition of the broker is left out of it, so that it can join the next one. */
+export const FETCH_JOIN_MS = 5
+/** Milliseconds after which a reader without records answers all the same, with the end of the log. */
+export const READ_IDLE_MS = 1000
+/** Milliseconds between two looks at the topics' identity, partitions and leaders. */
+export const METADATA_REFRESH_MS = 2000
+/** Milliseconds until a broker must have accepted a connection. */
+export const KAFKA_CONNECT_MS = 3000
+/** Milliseconds after which a request that should be answered at once counts as lost. */
+export const KAFKA_REQUEST_MS = 1000
+/** Milliseconds for requests that change topics. */
+export const KAFKA_ADMIN_MS = 30_000
+/** Times that a question to the leader of a partition is asked while leadership moves. */
+export const KAFKA_LEADER_TRIES_MAX = 5
+/** Milliseconds between two attempts after a fault: the first, and the longest. Doubled each time. */
+export const KAFKA_RETRY_MS = 50
+export const KAFKA_RETRY_MS_MAX = 1000
+/** Records of history (undo, outcomes, exact watch resume) that a replica keeps for each partition. */
+export const HISTORY_RECORDS_MAX = 100_000
+/** Bytes of that history for each partition. */
+export const HISTORY_BYTES_MAX = 64 * MiB
+/** Bytes of one stored piece of history. Reading one outcome reads one piece. */
+export const HISTORY_SEGMENT_BYTES = 64 * KiB
+/** Records, and bytes, of the newest effects that a replica keeps in memory for its watchers: a slower one reads the history. */
+export const RECENT_RECORDS_MAX = 4096
+export const RECENT_BYTES_MAX = 2 * MiB
+/** Records for which a deleted row's tombstone is kept, so that a watcher can resume by delta. */
+export const TOMBSTONE_RECORDS_MAX = 1_000_000
+/** Rows that a store iterator reads in one call: its memory is this many rows, or SCAN_CHUNK_BYTES. */
+export const SCAN_CHUNK_ROWS = 500
+export const SCAN_CHUNK_BYTES = 1 * MiB
+/** Rows that are due and loaded for one batch of records: several records' worth. */
+export const DUE_ROWS_LOADED = 8 * EXPIRIES_PER_RECORD_MAX
+/** Bytes of RocksDB's memory tables (1.5 times that under the heaviest writing): an idle node stays below 150 MB. */
+export const STORE_MEMTABLE_BYTES = 64 * MiB
+/** Bytes of RocksDB's block cache; the operating system caches files beside it. */
+export const STORE_CACHE_BYTES = 32 * MiB
+/** Milliseconds between two looks for rows that are due in an idle partition. */
+export const TICK_MS = 50
+
+// ---- writing --------------------------------------------------------------------------------------------------
+
+/** Bytes of mutations of one node that are on their way (gathered or being appended) before writers wait. */
+export const WRITE_BYTES_IN_FLIGHT_MAX = 32 * MiB
+/** Mutations on their way, likewise. */
+export const WRITES_IN_FLIGHT_MAX = 65_536
+/** Bytes of one pack: the measured optimum of kafkajs is near 128 KiB. */
+export const PACK_BYTES_TARGET = 128 * KiB
+/** Bytes of one append to the log, over all partitions. */
+export const APPEND_BYTES_MAX = 8 * MiB
+/** Records for one partition in one append: kafkajs groups them in quadratic time. */
+export const APPEND_RECORDS_MAX = 1000
+/** Bytes of one record beside its value: key, headers and the framing of a pack. */
+export const RECORD_OVERHEAD_BYTES_MAX = 64 * KiB
+/** Bytes after which the embedded log starts another row for the records of one append: what one read decodes at least. */
+export const LOG_RUN_BYTES = 256 * KiB
+/** Bytes that the embedded log keeps of each partition for readers at its end; who lags further reads from disk. */
+export const LOG_TAIL_BYTES_MAX = 1 * MiB
+/** Bytes of the memory tables of the embedded log: it is written in order and read from the end. */
+export const LOG_MEMTABLE_BYTES = 32 * MiB
+/** Bytes of the block cache of the embedded log: it is read once, in order. */
+export const LOG_CACHE_BYTES = 4 * MiB
+/** Milliseconds after which a reader with nothing to read returns an empty batch, so that its log end stays fresh. */
+export const LOG_IDLE_MS = 1000
+/** Times that an append is tried again by a new producer before its writers are told LOG_UNAVAILABLE. */
+export const APPEND_RETRIES_MAX = 3
+/** Milliseconds before the first of these; four times as long before each next one. A change of leader takes about that. */
+export const APPEND_RETRY_MS = 50
+/** Milliseconds that the leader of a partition waits for its replicas before an append counts as failed. */
+export const APPEND_ACK_MS = 3000
+/** Appends that one node has in flight: while one waits for the disk of a broker, the next is encoded. */
+export const APPEND_LANES = 2
+
+// ---- serving --------------------------------------------------------------------------------------------------
+
+/** Bytes of one gRPC message that the node accepts: the largest value, and room for a batch. */
+export const MESSAGE_BYTES_MAX = 20 * MiB
+/** Operations in one Pipeline frame or one BatchGet. */
+export const FRAME_OPERATIONS_MAX = 4096
+/** Operations of one Pipeline stream without an answer; the node reads no further frame until some are answered. */
+export const PIPELINE_IN_FLIGHT_MAX = 8192
+/** Bytes of keys and values of one Pipeline stream without an answer, likewise. */
+export const PIPELINE_BYTES_IN_FLIGHT_MAX = 8 * MiB
+/** Calls of one HTTP/2 connection at a time: all watchers of a node, and room for unary calls. */
+export const CALLS_PER_CONNECTION_MAX = 16_384
+/** Watchers of one node. */
+export const WATCHERS_MAX = 10_000
+/** Bytes of events in one message of a watch; a record is never split, so one large record may pass it. */
+export const WATCH_MESSAGE_BYTES = 256 * KiB
+/** Milliseconds between progress marks of an idle watch, the default and the least. */
+export const WATCH_PROGRESS_MS = 5000
+export const WATCH_PROGRESS_MS_MIN = 100
+/** Milliseconds after which a call without a deadline ends. */
+export const CALL_DEADLINE_MS = 30_000
+/** Keyspaces of one node. */
+export const KEYSPACES_MAX = 1000
+/** Partitions of one keyspace. */
+export const PARTITIONS_MAX = 1024
+/** Rows of history that one History call returns. */
+export const HISTORY_ROWS_MAX = 1000
+/** Positions of one token: four keyspaces of the largest size. */
+export const TOKEN_POSITIONS_MAX = 4 * PARTITIONS_MAX
+/** Bytes of a gRPC message of a call that carries no value and no list: a key and the largest token. */
+export const SMALL_MESSAGE_BYTES_MAX = 1 * MiB
+/** Bytes of rows in one message of a scan, about: large enough to spread the cost of a message, small enough to stay smooth. */
+export const SCAN_MESSAGE_BYTES = 256 * KiB
+/** Bytes of results in one Pipeline frame of the node, about; gRPC clients take 4 MiB unless they are told otherwise. */
+export const PIPELINE_FRAME_BYTES = 1 * MiB
+/** Reads of one Pipeline frame that are handed to the replicas together: a turn of the event loop of a few milliseconds. */
+export const PIPELINE_READS_TOGETHER_MAX = 512
+/** Milliseconds between two progress marks of a watch, at most: ten minutes. A timer cannot hold all that the field can. */
+export const WATCH_PROGRESS_MS_MAX = 600_000
+/** Milliseconds without a sign of life after which the node pings a gRPC connection, and that it waits for the answer. */
+export const KEEPALIVE_MS = 30_000
+export const KEEPALIVE_TIMEOUT_MS = 10_000
+/** Milliseconds between two reports to a Datadog agent, which flushes as often by default. */
+export const DATADOG_INTERVAL_MS = 10_000
+/** Milliseconds that a draining node gives calls in flight to finish; under the 30 s that Kubernetes gives a pod. */
+export const DRAIN_MS = 10_000
+/** Milliseconds after which a retriable call may be sent again at the earliest, as RetryInfo says. */
+export const RETRY_DELAY_MS = 100
+/** Bytes of the metadata of one error: it travels in a trailer, and grpc-java takes 8 KiB of headers by default. */
+export const STATUS_METADATA_BYTES_MAX = 3 * KiB
+/** Characters of the message of one error, likewise; it stands in two headers. */
+export const STATUS_TEXT_MAX = 1024
+
+// ---- client ---------------------------------------------------------------------------------------------------
+
+/** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */
+export const CLIENT_IN_FLIGHT_MAX = 1024
+/** Bytes of keys and values that one connection of a client has in flight: it must be able to send them again. */
+export const CLIENT_BYTES_IN_FLIGHT_MAX = 64 * MiB
+/** Operations that wait for their turn on one connection of a client before further ones are refused: a minute of work or so. */
+export const CLIENT_WAITING_MAX = 1 << 20
+/** Bytes of one frame of a client: larger ones spare nothing and hold up the answers to small ones. */
+export const CLIENT_FRAME_BYTES = 256 * KiB
+/** Frames of a client on their way into the socket; while they are, the next one gathers. */
+export const CLIENT_FRAMES_UNWRITTEN_MAX = 2
+/** Milliseconds after which an operation of a client ends, where the caller names none. */
+export const CLIENT_DEADLINE_MS = 10_000
+/** Milliseconds that a client rests before a first retry, at most (the rest is random, "full jitter"). */
+export const CLIENT_BACKOFF_MS = 20
+/** Milliseconds that a client rests before any retry, at most: a node that restarts is found again within this. */
+export const CLIENT_BACKOFF_MS_MAX = 1000
+/** Bytes of one gRPC message that a client accepts: the rows that a node puts into one, and room for their encoding. */
+export const CLIENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
+/** Connections of one client. */
+export const CLIENT_CONNECTIONS_MAX = 64
+/** Bytes of a line that `tidemark import` reads: the largest value as base64, and its key. */
+export const IMPORT_LINE_BYTES_MAX = 32 * MiB
+/** Rows that `tidemark import` has in flight: two windows of the client, so that one fills while the other is answered. */
+export const IMPORT_ROWS_IN_FLIGHT_MAX = 2 * CLIENT_IN_FLIGHT_MAX
+
+assert(CLIENT_IN_FLIGHT_MAX <= DEDUPE_SEQUENCES_MAX, 'a client could outrun its dedupe window')
+assert(VALUE_BYTES_MAX <= VALUE_BYTES_CEILING, 'the default value bound is over the ceiling')
+assert(VALUE_BYTES_CEILING + KEY_BYTES_MAX < MESSAGE_BYTES_MAX, 'the largest value does not fit a message')
+assert(HISTORY_RECORDS_MAX < TOMBSTONE_RECORDS_MAX, 'a delta needs tombstones older than the history')
+assert(DEDUPE_RENEW_IDS < DEDUPE_IDS_MAX, 'a session would be forgotten before it is renewed')

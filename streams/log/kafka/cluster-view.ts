@@ -1,0 +1,115 @@
+/**
+ * Which brokers there are and who leads which partition, as last heard. Never older than what was known before: an answer
+ * with a smaller leader epoch comes from a broker that is behind.
+ */
+import { TidemarkError } from '../../core/errors.ts'
+import { KAFKA_REQUEST_MS } from '../../core/limits.ts'
+import type { Address, Channel, Transport } from './client.ts'
+import {
+  metadataCall,
+  type BrokerAddress,
+  type Metadata,
+  type PartitionMetadata,
+  type TopicMetadata,
+} from './protocol.ts'
+import { createRounds } from './rounds.ts'
+
+export interface ClusterView {
+  readonly clusterId: string
+  /** Whether the last question for metadata was answered. */
+  readonly answers: boolean
+  readonly brokers: ReadonlyMap<number, BrokerAddress>
+  /** As last heard; undefined where the topic was not asked for, or does not exist. */
+  topic(name: string): TopicMetadata | undefined
+  /** Leader and epoch of a partition; undefined where it has no leader that is known. */
+  leader(topic: string, partition: number): PartitionMetadata | undefined
+  /** Asks some broker after the call; one request serves all that ask meanwhile. @throws LOG_UNAVAILABLE when none answers. */
+  refresh(topics: readonly string[]): Promise<void>
+  /** Asks for all topics, internal ones included, and remembers none. */
+  allTopics(): Promise<readonly TopicMetadata[]>
+  /** Takes in an answer that another part received. */
+  learn(metadata: Metadata): void
+  close(): void
+}
+
+export function createClusterView(transport: Transport, seeds: readonly Address[]): ClusterView {
+  let clusterId = ''
+  let answers = false
+  const brokers = new Map<number, BrokerAddress>()
+  const topics = new Map<string, TopicMetadata>()
+  let current: { readonly address: Address; readonly channel: Channel } | undefined
+
+  const ask = async (names: readonly string[] | undefined): Promise<Metadata> => {
+    let failure: unknown
+    const candidates = [...(current === undefined ? [] : [current.address]), ...brokers.values(), ...seeds]
+    const tried = new Set<string>()
+    for (const address of candidates) {
+      const name = `${address.host}:${address.port}`
+      if (tried.has(name)) continue
+      tried.add(name)
+      if (current?.address !== address) {
+        current?.channel.close()
+        current = { address, channel: transport.channel(address) }
+      }
+      try {
+        const metadata = await current.channel.call(metadataCall(names), KAFKA_REQUEST_MS)
+        answers = true
+        return metadata
+      } catch (caught) {
+        if (!(caught instanceof TidemarkError) || caught.reason !== 'LOG_UNAVAILABLE') throw caught
+        failure ??= caught
+      }
+    }
+    answers = false
+    throw failure
+  }
+
+  const learn = (metadata: Metadata): void => {
+    if (metadata.brokers.length > 0) {
+      clusterId = metadata.clusterId
+      brokers.clear()
+      for (const broker of metadata.brokers) brokers.set(broker.nodeId, broker)
+    }
+    for (const heard of metadata.topics) {
+      if (heard.errorCode !== 0) topics.delete(heard.topic)
+      else topics.set(heard.topic, newest(topics.get(heard.topic), heard))
+    }
+  }
+
+  const rounds = createRounds<readonly string[], undefined>(async (asked) => {
+    learn(await ask([...new Set(asked.flat())]))
+    return undefined
+  })
+
+  return {
+    get clusterId() {
+      return clusterId
+    },
+    get answers() {
+      return answers
+    },
+    brokers,
+    topic: (name) => topics.get(name),
+    leader(topic, partition) {
+      const found = topics.get(topic)?.partitions[partition]
+      return found !== undefined && brokers.has(found.leader) ? found : undefined
+    },
+    refresh: async (names) => {
+      await rounds(names)
+    },
+    allTopics: async () => (await ask(undefined)).topics,
+    learn,
+    close() {
+      current?.channel.close()
+    },
+  }
+}
+
+function newest(known: TopicMetadata | undefined, heard: TopicMetadata): TopicMetadata {
+  if (known?.topicId !== heard.topicId) return heard
+  const partitions = heard.partitions.map((partition, index) => {
+    const before = known.partitions[index]
+    return before !== undefined && before.leaderEpoch > partition.leaderEpoch ? before : partition
+  })
+  return { ...heard, partitions }
+}

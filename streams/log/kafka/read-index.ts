@@ -1,0 +1,156 @@
+/**
+ * The verified read index (design, section 6): end offsets such that everything that was acknowledged to anyone before
+ * the round began lies below them, without a record in the log and without trust in a clock.
+ *
+ * A round asks, all at the same time, each leader for the end of its partitions (the high watermark) and every broker of their
+ * replica sets who leads them. It counts only if all of them name the broker and the leader epoch that the offset came from. Why:
+ * an append is acknowledged by the leader of the time. If the broker that we asked is no longer that leader, another
+ * replica is, and it knew of its leadership before it took the append, so before the round began: it names itself.
+ * A replica that an answer lists and that was not asked (a reassignment under way) makes the round count as failed too.
+ *
+ * The high watermark, not the last stable offset: a plain write that is acknowledged while a stranger's transaction is open
+ * stands after that transaction's first record, and has to be covered. Readers of committed records see it only when the transaction ends,
+ * so a linearizable read waits for that, up to its deadline. The high watermark is reached by every reader in the end.
+ */
+import { TidemarkError } from '../../core/errors.ts'
+import { KAFKA_REQUEST_MS, KAFKA_RETRY_MS } from '../../core/limits.ts'
+import type { Offset, Partition } from '../../core/types.ts'
+import { createChannels, type Channels } from './channels.ts'
+import type { Transport } from './client.ts'
+import type { ClusterView } from './cluster-view.ts'
+import {
+  LATEST,
+  listOffsetsCall,
+  metadataCall,
+  type ApiCall,
+  type Metadata,
+  type OffsetAnswer,
+  type PartitionMetadata,
+} from './protocol.ts'
+import { judgeEnd, nameOf, unproved, viewOf } from './leader-proof.ts'
+import { createRounds } from './rounds.ts'
+
+export interface ReadIndex {
+  verifiedEnds(topic: string, partitions: readonly Partition[]): Promise<ReadonlyMap<Partition, Offset>>
+  close(): void
+}
+
+interface Question {
+  readonly topic: string
+  readonly partitions: readonly Partition[]
+}
+
+/** The end of each partition, or why it is not proved. */
+type Proof = ReadonlyMap<string, Offset | TidemarkError>
+
+export function createReadIndex(transport: Transport, view: ClusterView): ReadIndex {
+  const offsetChannels = createChannels(transport)
+  const leaderChannels = createChannels(transport)
+  /** Brokers that did not answer: rounds fail at once in place of waiting for them, until a probe finds them back. */
+  const silent = new Set<number>()
+  let closed = false
+
+  const ask = async <T>(channels: Channels, nodeId: number, call: ApiCall<T>): Promise<T | TidemarkError> => {
+    const channel = channels.of(view.brokers.get(nodeId))
+    if (channel === undefined || silent.has(nodeId)) {
+      return new TidemarkError('LOG_UNAVAILABLE', `Broker ${nodeId} does not answer.`)
+    }
+    try {
+      return await channel.call(call, KAFKA_REQUEST_MS)
+    } catch (caught) {
+      if (!closed && !silent.has(nodeId)) {
+        silent.add(nodeId)
+        void probe(nodeId)
+      }
+      return TidemarkError.from(caught)
+    }
+  }
+
+  const probe = async (nodeId: number): Promise<void> => {
+    while (!closed && silent.has(nodeId)) {
+      await new Promise((resolve) => setTimeout(resolve, KAFKA_RETRY_MS).unref())
+      const channel = leaderChannels.of(view.brokers.get(nodeId))
+      // Not in the metadata: it cannot be asked anyway, and comes back as a new one.
+      if (channel === undefined) silent.delete(nodeId)
+      await channel?.call(metadataCall([]), KAFKA_REQUEST_MS).then(
+        () => silent.delete(nodeId),
+        () => undefined,
+      )
+    }
+  }
+
+  const attempt = async (questions: readonly Question[]): Promise<Proof> => {
+    const asked = new Map<
+      string,
+      { readonly topic: string; readonly leader: PartitionMetadata | undefined }
+    >()
+    for (const { topic, partitions } of questions) {
+      for (const place of partitions) {
+        asked.set(nameOf(topic, place), { topic, leader: view.leader(topic, place) })
+      }
+    }
+    const known = [...asked.values()].flatMap(({ topic, leader }) =>
+      leader === undefined ? [] : [{ topic, ...leader }],
+    )
+    const topics = [...new Set(known.map(({ topic }) => topic))]
+    const leaders = new Set(known.map(({ leader }) => leader))
+    const replicas = new Set(known.flatMap((partition) => partition.replicas))
+
+    const offsets = [...leaders].map((nodeId) => {
+      const queries = known.filter(({ leader }) => leader === nodeId)
+      return ask(offsetChannels, nodeId, listOffsetsCall(queries, LATEST))
+    })
+    const views = [...replicas].map(async (nodeId) => ({
+      nodeId,
+      heard: await ask(leaderChannels, nodeId, metadataCall(topics)),
+    }))
+    const [ends, heard] = await Promise.all([Promise.all(offsets), Promise.all(views)])
+    return judge(asked, ends, new Map(heard.map((one) => [one.nodeId, one.heard])))
+  }
+
+  const judge = (
+    asked: ReadonlyMap<string, { readonly topic: string; readonly leader: PartitionMetadata | undefined }>,
+    ends: readonly (readonly OffsetAnswer[] | TidemarkError)[],
+    heard: ReadonlyMap<number, Metadata | TidemarkError>,
+  ): Proof => {
+    const answers = new Map<string, OffsetAnswer>()
+    for (const end of ends) {
+      if (end instanceof TidemarkError) continue
+      for (const answer of end) answers.set(nameOf(answer.topic, answer.partition), answer)
+    }
+    const named = new Map([...heard].map(([nodeId, answer]) => [nodeId, viewOf(answer)]))
+    const proof = new Map<string, Offset | TidemarkError>()
+    for (const [name, { leader }] of asked) proof.set(name, judgeEnd(name, leader, answers.get(name), named))
+    for (const answer of heard.values()) if (!(answer instanceof TidemarkError)) view.learn(answer)
+    return proof
+  }
+
+  const rounds = createRounds<Question, Proof>(async (questions) => {
+    const topics = [...new Set(questions.map(({ topic }) => topic))]
+    if (topics.some((topic) => view.topic(topic) === undefined)) await view.refresh(topics)
+    const first = await attempt(questions)
+    if (![...first.values()].some((end) => end instanceof TidemarkError)) return first
+    // A leader that just changed is known now; what stays unproved is told, and the caller may append a barrier.
+    await view.refresh(topics)
+    return attempt(questions)
+  })
+
+  return {
+    async verifiedEnds(topic, partitions) {
+      const proof = await rounds({ topic, partitions })
+      return new Map(
+        partitions.map((place) => {
+          const end =
+            proof.get(nameOf(topic, place)) ?? unproved(nameOf(topic, place), 'it was not asked for')
+          if (end instanceof TidemarkError) throw end
+          return [place, end]
+        }),
+      )
+    },
+    close() {
+      closed = true
+      offsetChannels.close()
+      leaderChannels.close()
+    },
+  }
+}

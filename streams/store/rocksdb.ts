@@ -1,0 +1,163 @@
+/**
+ * The Store on RocksDB: one database for all replicas of a node.
+ *
+ * - A batch is one record of the write-ahead log: all of it survives the end of the process, or nothing.
+ * - Every block and every record of the log has a checksum that is checked on each read, and marks show whether a file is
+ *   missing (continuity.ts): damage is STORE_CORRUPT, never a wrong value.
+ * - Keys that begin with 16 bytes 0xff are the store's own.
+ * - On a full disk RocksDB refuses writes, goes on reading, and resumes by itself within 5 s of room being there again
+ *   (it wants a quarter of `memtableBytes`). A refused batch is as if it had not been written, and may be written again.
+ */
+import { mkdir } from 'node:fs/promises'
+import { assert } from '../core/assert.ts'
+import { TidemarkError } from '../core/errors.ts'
+import { STORE_CACHE_BYTES, STORE_MEMTABLE_BYTES } from '../core/limits.ts'
+import { isReserved, RESERVED, type Marks } from './continuity.ts'
+import { BatchPool, RocksBatch } from './rocksdb-batch.ts'
+import { rocksdb, type DatabaseHandle } from './rocksdb-binding.ts'
+import { EMPTY_CURSOR, RocksCursor } from './rocksdb-cursor.ts'
+import { closeDatabase, openDatabase, type Database, type StoreOptions } from './rocksdb-database.ts'
+import { storeError } from './rocksdb-errors.ts'
+import { RocksReader } from './rocksdb-reader.ts'
+import type { Batch, Cursor, Range, Store } from './store.ts'
+import { WalSync } from './wal-sync.ts'
+
+/** A store whose writes can be made durable without blocking this thread. */
+export interface SyncableStore extends Store {
+  /**
+   * Resolves when all writes that returned before the call survive a loss of power. Rejects for ever after the first failure:
+   * only opening the store again tells what is on disk.
+   */
+  sync(): Promise<void>
+}
+
+const DEFAULTS: StoreOptions = { memtableBytes: STORE_MEMTABLE_BYTES, cacheBytes: STORE_CACHE_BYTES }
+
+const SYNC = { sync: true } as const
+
+/**
+ * Opens the store in this directory, and creates it where there is none.
+ * @throws STORE_LOCKED, STORE_UNWRITABLE, STORE_CORRUPT, DISK_FULL.
+ */
+export async function openStore(directory: string, options: StoreOptions = DEFAULTS): Promise<SyncableStore> {
+  try {
+    await mkdir(directory, { recursive: true })
+    return new RocksStore(directory, await openDatabase(directory, options))
+  } catch (caught) {
+    throw storeError(caught, directory)
+  }
+}
+
+class RocksStore implements SyncableStore {
+  private readonly directory: string
+  private readonly database: DatabaseHandle
+  private readonly marks: Marks
+  private readonly wal: WalSync
+  private readonly reader: RocksReader
+  private readonly batches = new BatchPool()
+  private readonly cursors = new Set<RocksCursor>()
+  private closing: Promise<void> | undefined
+
+  constructor(directory: string, { handle, marks }: Database) {
+    this.directory = directory
+    this.database = handle
+    this.marks = marks
+    this.reader = new RocksReader(handle)
+    // Changes with each memory table, and so with each file of the write-ahead log.
+    const generation = (): string => rocksdb.db_get_property(handle, 'rocksdb.current-super-version-number')
+    this.wal = new WalSync(directory, generation)
+  }
+
+  getMany(keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[] {
+    this.checkOpen()
+    return this.told(() => rocksdb.db_get_many_sync(this.database, keys, undefined))
+  }
+
+  async getManyAsync(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]> {
+    this.checkOpen()
+    return this.toldLater(this.reader.getMany(keys))
+  }
+
+  cursor(range: Range): Cursor {
+    this.checkOpen()
+    const lt = beforeReserved(range.lt)
+    if (Buffer.compare(range.gte, lt) >= 0) return EMPTY_CURSOR
+    const cursor = new RocksCursor(this.directory, this.database, { ...range, lt }, (closed) =>
+      this.cursors.delete(closed),
+    )
+    this.cursors.add(cursor)
+    return cursor
+  }
+
+  batch(): Batch {
+    return this.batches.take()
+  }
+
+  write(batch: Batch, options?: { readonly sync?: boolean }): void {
+    this.checkOpen()
+    assert(batch instanceof RocksBatch, 'a batch of another store was written')
+    const { handle, bytes } = batch
+    this.told(() => {
+      const mark = this.marks.due()
+      if (mark !== undefined) rocksdb.batch_put(handle, mark.key, mark.value, undefined)
+      rocksdb.batch_write(this.database, handle, options?.sync === true ? SYNC : undefined)
+    })
+    this.marks.written(bytes)
+    this.batches.giveBack(batch)
+  }
+
+  async sync(): Promise<void> {
+    this.checkOpen()
+    return this.toldLater(this.wal.sync())
+  }
+
+  drop(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): void {
+    this.checkOpen()
+    const { gte } = range
+    const lt = beforeReserved(range.lt)
+    if (Buffer.compare(gte, lt) >= 0) return
+    this.told(() => {
+      rocksdb.db_clear(this.database, { gte, lt })
+    })
+  }
+
+  approximateBytes(): number {
+    this.checkOpen()
+    const property = (name: string): number =>
+      Number(rocksdb.db_get_property(this.database, `rocksdb.${name}`))
+    return property('live-sst-files-size') + property('cur-size-all-mem-tables')
+  }
+
+  async close(): Promise<void> {
+    this.closing ??= this.closeAll()
+    return this.closing
+  }
+
+  private async closeAll(): Promise<void> {
+    for (const cursor of this.cursors) cursor.close()
+    await this.reader.close()
+    await this.wal.close()
+    await this.toldLater(closeDatabase(this.database))
+  }
+
+  private checkOpen(): void {
+    if (this.closing !== undefined) throw new TidemarkError('NODE_DRAINING', 'the store is closed')
+  }
+
+  /** Failures in the words of the catalogue. */
+  private told<T>(action: () => T): T {
+    try {
+      return action()
+    } catch (caught) {
+      throw storeError(caught, this.directory)
+    }
+  }
+
+  private async toldLater<T>(action: Promise<T>): Promise<T> {
+    return action.catch((caught: unknown) => {
+      throw storeError(caught, this.directory)
+    })
+  }
+}
+
+const beforeReserved = (lt: Uint8Array): Uint8Array => (isReserved(lt) ? RESERVED : lt)

@@ -1,0 +1,222 @@
+/**
+ * The only face of `streams` that `services` see: one node with its keyspaces. `node.ts` implements it.
+ *
+ * Offsets at this face are inclusive, as Kafka producers get them in an ack: a token with offset 41 means "I have seen
+ * record 41". `applied` of an answer is the newest offset that it shows, undefined while the partition is empty.
+ */
+import type { ChangeKind, Mutation, Outcome, Row } from './core/mutation.ts'
+import type { Reason } from './core/errors.ts'
+import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
+
+export type Consistency = 'eventual' | 'session' | 'linearizable'
+
+/** A tide mark: what its owner has seen. */
+export interface Token {
+  /** Identity of the log; empty is not checked. */
+  readonly logIdentity: string
+  readonly positions: readonly Position[]
+}
+
+/** What a read demands. */
+export interface Freshness {
+  /** Undefined: session where the token has a position for the partition, linearizable otherwise. */
+  readonly consistency?: Consistency | undefined
+  readonly token?: Token | undefined
+  /** Milliseconds since 1970 at which the caller stops waiting; the read fails with DEADLINE_EXCEEDED then. */
+  readonly deadline: number
+}
+
+/** Where and how fresh an answer is. */
+export interface Provenance {
+  readonly partition: Partition
+  readonly applied: Offset | undefined
+  /** The offset that the next record gets, as last seen, and how long ago that was in milliseconds. */
+  readonly logEnd: Offset
+  readonly logEndAgeMs: number
+  readonly consistency: Consistency
+}
+
+export interface ReadResult extends Provenance {
+  readonly row: Row | undefined
+}
+
+export interface BatchReadResult {
+  /** One for each key asked for, in that order. */
+  readonly rows: readonly (Row | undefined)[]
+  /** One for each partition touched. */
+  readonly provenance: readonly Provenance[]
+}
+
+export interface WriteOptions {
+  readonly durability?: 'applied' | 'logged' | undefined
+  readonly deadline: number
+}
+
+/** The answer to a write; with durability `logged` the outcome is not known yet, but the position is. */
+export interface WriteResult {
+  readonly partition: Partition
+  readonly offset: Offset
+  readonly outcome: Outcome | undefined
+  /** For a transaction that was applied: one for each read asked for. */
+  readonly reads: readonly (Row | undefined)[]
+  /** Freshness at the moment of the answer. */
+  readonly logEnd: Offset
+  readonly logEndAgeMs: number
+}
+
+/**
+ * Reads of a transaction's branch: key, and whether the row before or after the transaction is wanted.
+ * They are answered from history at the record's offset, so that apply stays independent of them.
+ */
+export interface TransactionReads {
+  readonly thenReads: readonly TransactionRead[]
+  readonly elseReads: readonly TransactionRead[]
+}
+export interface TransactionRead {
+  readonly key: Uint8Array
+  readonly when: 'before' | 'after'
+}
+
+export interface KeyRange {
+  /** Inclusive. */
+  readonly start: Uint8Array
+  /** Exclusive; undefined = no end. */
+  readonly end: Uint8Array | undefined
+}
+
+export interface ScanOptions extends Freshness {
+  readonly range: KeyRange
+  readonly reverse?: boolean
+  readonly keysOnly?: boolean
+  /** At most so many rows; undefined = all. */
+  readonly limit?: number | undefined
+}
+
+/** A scan in progress: `positions` say what it shows, `rows` comes in key order over all partitions. Return the iterator to free its snapshots. */
+export interface Scan {
+  readonly token: Token
+  readonly rows: AsyncIterableIterator<readonly Row[]>
+}
+
+export interface WatchOptions {
+  readonly range: KeyRange
+  /** Partitions with a position deliver everything after it; the others start from now. */
+  readonly resume?: Token | undefined
+  /** The rows as they stand first, then the mark `initial-end`, then changes. Not with `resume`. */
+  readonly initialRows?: boolean
+  readonly partitions?: readonly Partition[] | undefined
+  readonly progressIntervalMs?: number | undefined
+  /** COMPACTED rather than a delta where exact history is gone. */
+  readonly exact?: boolean
+  readonly previousRows?: boolean
+}
+
+export interface WatchEvent {
+  readonly kind: ChangeKind
+  readonly partition: Partition
+  /** The row after the change; for `deleted` and `expired` with an empty value. */
+  readonly row: Row
+  /** Log time of the record; 0 in initial rows and deltas. */
+  readonly time: number
+  readonly previous?: Row | undefined
+  readonly traceparent?: string | undefined
+}
+
+export type WatchMark = 'events' | 'initial-end' | 'progress' | 'delta-begin'
+
+export interface WatchMessage {
+  readonly mark: WatchMark
+  readonly events: readonly WatchEvent[]
+  /** Resumes after everything delivered up to and including this message; only partitions that the watch has a position for. */
+  readonly positions: readonly Position[]
+}
+
+/**
+ * A watch: pull it. It ends with a TidemarkError: WATCH_TOO_SLOW (metadata `token`), COMPACTED (metadata `partition`, `earliest`),
+ * PARTITION_STOPPED, NODE_DRAINING. Returning the iterator frees it.
+ */
+export type Watch = AsyncIterableIterator<WatchMessage>
+
+export interface HistoryResult extends Provenance {
+  /** Newest first. */
+  readonly versions: readonly WatchEvent[]
+  /** Older versions are not kept; undefined = this is all there ever was. */
+  readonly earliest: Offset | undefined
+}
+
+export interface OutcomeResult extends Provenance {
+  readonly outcomes: readonly Outcome[]
+  readonly time: number
+}
+
+export interface KeyspaceSettings {
+  readonly partitions: number
+  readonly partitionBy: PartitionBy
+  readonly valueBytesMax: number
+  readonly packing: boolean
+}
+
+export interface KeyspaceInfo extends KeyspaceSettings {
+  readonly name: string
+  readonly topic: string
+}
+
+export type ReplicaState = 'restoring' | 'live' | 'stopped'
+
+export interface ReplicaStatus {
+  readonly keyspace: string
+  readonly partition: Partition
+  readonly state: ReplicaState
+  /** The offset of the next record to apply. */
+  readonly next: Offset
+  readonly logEnd: Offset
+  readonly logEndAgeMs: number
+  readonly epoch: Epoch
+  readonly leader: string
+  readonly rows: number
+  readonly chainHash: string
+  readonly time: number
+  readonly rejected: number
+  readonly historyStart: Offset
+  readonly stopped: { readonly reason: Reason; readonly message: string } | undefined
+}
+
+export interface Keyspace {
+  readonly info: KeyspaceInfo
+  partitionOf(key: Uint8Array): Partition
+  /** Resolves with the outcome, a rejected one too. @throws TidemarkError when the outcome is not known or the input is refused. */
+  write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult>
+  get(key: Uint8Array, freshness: Freshness): Promise<ReadResult>
+  /** The row as all records up to and including `at` left it. @throws COMPACTED */
+  getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult>
+  getMany(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult>
+  scan(options: ScanOptions): Promise<Scan>
+  /** @throws at once on COMPACTED, TOKEN_INVALID, OVERLOADED */
+  watch(options: WatchOptions): Promise<Watch>
+  history(key: Uint8Array, limit: number, freshness: Freshness): Promise<HistoryResult>
+  /** @throws OUTCOME_EXPIRED, OUTCOME_UNKNOWN, DEADLINE_EXCEEDED when the offset is not reached in time. */
+  outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult>
+}
+
+export interface NodeDescription {
+  readonly cluster: string
+  readonly nodeId: string
+  readonly logIdentity: string
+  readonly logKind: string
+  readonly format: number
+}
+
+export interface TidemarkNode {
+  readonly description: NodeDescription
+  /** @throws KEYSPACE_NOT_FOUND */
+  keyspace(name: string): Keyspace
+  keyspaces(): readonly KeyspaceInfo[]
+  createKeyspace(name: string, settings: Partial<KeyspaceSettings>): Promise<KeyspaceInfo>
+  replicas(): readonly ReplicaStatus[]
+  /** True when all replicas are live and the log answers. */
+  readonly ready: boolean
+  /** Calls back at each change of `ready`; returns what ends that. */
+  onReady(listener: (ready: boolean) => void): () => void
+  /** Refuses new writes and watches, waits for those in flight, at most until `deadline`, then closes everything. Idempotent. */
+  close(deadline: number): Promise<void>
+}

@@ -1,0 +1,426 @@
+/** One keyspace of this node: checks, waits for the freshness that was asked for, reads replicas, hands writes to the writer. */
+import { must } from './core/assert.ts'
+import { bytesToText } from './core/bytes.ts'
+import { TidemarkError } from './core/errors.ts'
+import { encodeBarrier } from './core/encode.ts'
+import { checkKey, checkMutation } from './core/checks.ts'
+import { HISTORY_ROWS_MAX, WATCHERS_MAX } from './core/limits.ts'
+import { partitionOf } from './core/partitioner.ts'
+import { recordAt } from './core/history.ts'
+import type { Mutation, Row } from './core/mutation.ts'
+import type { Offset, Partition } from './core/types.ts'
+import type {
+  BatchReadResult,
+  Consistency,
+  Freshness,
+  HistoryResult,
+  Keyspace,
+  KeyspaceInfo,
+  OutcomeResult,
+  Provenance,
+  ReadResult,
+  Scan,
+  ScanOptions,
+  Token,
+  TransactionReads,
+  Watch,
+  WatchOptions,
+  WriteOptions,
+  WriteResult,
+} from './face.ts'
+import type { Log } from './log/log.ts'
+import type { Clock } from './ports.ts'
+import {
+  HistoryReader,
+  compacted,
+  getRow,
+  getRowAt,
+  getRowBefore,
+  getRows,
+  rowHistory,
+} from './replica/read.ts'
+import { ReadIndex } from './replica/read-index.ts'
+import type { Replica } from './replica/replica.ts'
+import { scanRows } from './replica/scan.ts'
+import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
+import type { Writer } from './replica/writer.ts'
+import type { Observable } from 'rxjs'
+
+export interface KeyspaceOptions {
+  readonly name: string
+  readonly topic: string
+  /** One for each partition, in order. */
+  readonly replicas: readonly Replica[]
+  readonly log: Log
+  readonly writer: Writer
+  readonly clock: Clock
+  readonly draining$: Observable<boolean>
+  /** Watchers of the whole node. */
+  readonly watchers: { count: number }
+}
+
+export class LocalKeyspace implements Keyspace {
+  readonly replicas: readonly Replica[]
+  readonly #options: KeyspaceOptions
+  readonly #readIndex: ReadIndex
+
+  constructor(options: KeyspaceOptions) {
+    this.#options = options
+    this.replicas = options.replicas
+    this.#readIndex = new ReadIndex(options.log, options.topic)
+  }
+
+  get info(): KeyspaceInfo {
+    const { name, topic } = this.#options
+    const { partitionBy, valueBytesMax, packing } = this.#replica(0).state
+    return { name, topic, partitions: this.replicas.length, partitionBy, valueBytesMax, packing }
+  }
+
+  partitionOf(key: Uint8Array): Partition {
+    return partitionOf(key, this.replicas.length, this.#replica(0).state.partitionBy)
+  }
+
+  #replica(partition: number): Replica {
+    const replica = this.replicas[partition]
+    if (replica === undefined)
+      throw new TidemarkError(
+        'FIELD_INVALID',
+        `keyspace ${this.#options.name} has partitions 0 to ${this.replicas.length - 1}, not ${partition}`,
+        { metadata: { field: 'partition' } },
+      )
+    return replica
+  }
+
+  #replicaOf(key: Uint8Array): Replica {
+    checkKey(key)
+    const replica = this.#replica(this.partitionOf(key))
+    if (replica.stopped !== undefined) throw replica.refusal()
+    return replica
+  }
+
+  // ---- writing ----
+
+  async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
+    checkMutation(mutation, this.#replica(0).state.valueBytesMax)
+    const replica =
+      mutation.kind === 'txn' ? this.#transactionReplica(mutation, reads) : this.#replicaOf(mutation.key)
+    if (!replica.state.configured)
+      throw new TidemarkError('PARTITION_RESTORING', 'the node has not read the settings of the keyspace yet')
+    const { offset, outcome } = await this.#options.writer.write(
+      replica,
+      mutation,
+      options.durability ?? 'applied',
+      options.deadline,
+    )
+    const wanted =
+      reads === undefined || outcome?.status !== 'applied'
+        ? []
+        : outcome.succeeded === true
+          ? reads.thenReads
+          : reads.elseReads
+    return {
+      partition: replica.state.partition,
+      offset,
+      outcome,
+      reads: wanted.map(({ key, when }) =>
+        when === 'before'
+          ? getRowBefore(replica, key, outcome?.offset ?? offset)
+          : getRowAt(replica, key, outcome?.offset ?? offset),
+      ),
+      logEnd: replica.logEnd,
+      logEndAgeMs: replica.logEndAgeMs,
+    }
+  }
+
+  #transactionReplica(
+    mutation: Mutation & { readonly kind: 'txn' },
+    reads: TransactionReads | undefined,
+  ): Replica {
+    const keys = [
+      ...mutation.compares,
+      ...mutation.thenChanges,
+      ...mutation.elseChanges,
+      ...(reads?.thenReads ?? []),
+      ...(reads?.elseReads ?? []),
+    ].map(({ key }) => key)
+    const first = keys[0]
+    if (first === undefined)
+      throw new TidemarkError('FIELD_INVALID', 'the transaction names no key', {
+        metadata: { field: 'compares' },
+      })
+    const partition = this.partitionOf(first)
+    for (const key of keys) {
+      checkKey(key)
+      const other = this.partitionOf(key)
+      if (other !== partition)
+        throw new TidemarkError(
+          'TXN_SPANS_PARTITIONS',
+          `the keys ${show(first)} (partition ${partition}) and ${show(key)} (partition ${other}) cannot be in one transaction: ` +
+            'use keys of one partition, for instance in a keyspace that is partitioned by prefix',
+          { metadata: { partition: String(partition), other: String(other) } },
+        )
+    }
+    return this.#replicaOf(first)
+  }
+
+  // ---- reading ----
+
+  async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
+    const replica = this.#replicaOf(key)
+    const consistency = await this.#fresh(replica, freshness)
+    return { ...provenance(replica, consistency), row: getRow(replica, key) }
+  }
+
+  async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
+    const replica = this.#replicaOf(key)
+    const position = { keyspace: this.#options.name, partition: replica.state.partition, offset: at }
+    await this.#fresh(replica, {
+      ...freshness,
+      consistency: 'session',
+      token: { logIdentity: '', positions: [position] },
+    })
+    const consistency = await this.#fresh(replica, freshness)
+    return { ...provenance(replica, consistency), row: getRowAt(replica, key, at) }
+  }
+
+  async getMany(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
+    const groups = new Map<Replica, number[]>()
+    keys.forEach((key, at) => {
+      const replica = this.#replicaOf(key)
+      const group = groups.get(replica)
+      if (group === undefined) groups.set(replica, [at])
+      else group.push(at)
+    })
+    const touched = [...groups.keys()]
+    const kept = await Promise.all(touched.map((replica) => this.#fresh(replica, freshness)))
+    const rows = new Array<Row | undefined>(keys.length)
+    const seen = touched.map((replica, index) => {
+      const places = groups.get(replica) ?? []
+      const found = getRows(
+        replica,
+        places.map((at) => must(keys[at], 'a key')),
+      )
+      places.forEach((at, order) => (rows[at] = found[order]))
+      return provenance(replica, must(kept[index], 'a consistency'))
+    })
+    return { rows, provenance: seen }
+  }
+
+  async scan(options: ScanOptions): Promise<Scan> {
+    for (const replica of this.replicas) if (replica.stopped !== undefined) throw replica.refusal()
+    await Promise.all(this.replicas.map((replica) => this.#fresh(replica, options)))
+    // From here to the snapshots nothing is awaited: token and rows are of one moment.
+    const token: Token = {
+      logIdentity: this.#options.log.identity,
+      positions: this.replicas
+        .filter((replica) => replica.state.next > 0)
+        .map((replica) => ({
+          keyspace: this.#options.name,
+          partition: replica.state.partition,
+          offset: (replica.state.next - 1) as Offset,
+        })),
+    }
+    const rows = scanRows(this.replicas, options.range, {
+      reverse: options.reverse === true,
+      keysOnly: options.keysOnly === true,
+      limit: options.limit ?? Infinity,
+    })
+    return { token, rows }
+  }
+
+  async watch(options: WatchOptions): Promise<Watch> {
+    checkWatch(options)
+    const { watchers, clock, draining$ } = this.#options
+    if (watchers.count >= WATCHERS_MAX)
+      throw new TidemarkError(
+        'OVERLOADED',
+        `the node has ${WATCHERS_MAX} watchers, its bound: watch on another node`,
+      )
+    const chosen = (options.partitions ?? this.replicas.map((_, at) => at)).map((at) => this.#replica(at))
+    const one = singleKey(options)
+    const replicas =
+      one === undefined ? chosen : chosen.filter((r) => r.state.partition === this.partitionOf(one))
+    for (const replica of replicas) if (replica.stopped !== undefined) throw replica.refusal()
+    await this.#checkResume(replicas, options)
+    watchers.count += 1
+    const inner = watchReplicas(replicas, options, clock, draining$)
+    return counted(inner, () => (watchers.count -= 1))
+  }
+
+  /** What cannot be delivered is refused at once, not in the middle of the stream. */
+  async #checkResume(replicas: readonly Replica[], options: WatchOptions): Promise<void> {
+    if (options.resume === undefined) return
+    this.#checkToken(options.resume)
+    for (const replica of replicas) {
+      const { partition, historyStart, tombstoneStart, next } = replica.state
+      const seen = this.#position(options.resume, partition)
+      if (seen === undefined) continue
+      const wanted = (seen + 1) as Offset
+      if (wanted < historyStart && (options.exact === true || wanted < tombstoneStart))
+        throw compacted(replica, wanted, options.exact === true ? historyStart : tombstoneStart)
+      if (wanted > next) await this.#checkReached(replica, seen)
+    }
+  }
+
+  async history(key: Uint8Array, limit: number, freshness: Freshness): Promise<HistoryResult> {
+    const replica = this.#replicaOf(key)
+    const consistency = await this.#fresh(replica, freshness)
+    const { versions, complete } = rowHistory(
+      replica,
+      key,
+      Math.min(limit === 0 ? HISTORY_ROWS_MAX : limit, HISTORY_ROWS_MAX),
+    )
+    return {
+      ...provenance(replica, consistency),
+      versions: versions.map(({ change, time }) => toEvent(replica, change, { time }, false)),
+      earliest: complete ? undefined : replica.state.historyStart,
+    }
+  }
+
+  async outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult> {
+    const replica = this.#replica(partition)
+    if (replica.stopped !== undefined) throw replica.refusal()
+    const position = { keyspace: this.#options.name, partition, offset }
+    await this.#fresh(replica, {
+      consistency: 'session',
+      token: { logIdentity: '', positions: [position] },
+      deadline,
+    })
+    if (offset < replica.state.historyStart)
+      throw new TidemarkError(
+        'OUTCOME_EXPIRED',
+        `partition ${partition} keeps outcomes from offset ${replica.state.historyStart} on; that of ${offset} is gone`,
+        { metadata: { earliest: String(replica.state.historyStart) } },
+      )
+    const record = recordAt(new HistoryReader(replica).pieceFrom(offset), offset)
+    if (record === undefined || record.outcomes.length === 0)
+      throw new TidemarkError(
+        'OUTCOME_UNKNOWN',
+        `offset ${offset} of partition ${partition} holds no mutation: a control record, an aborted transaction or a gap`,
+      )
+    return { ...provenance(replica, 'session'), outcomes: record.outcomes, time: record.time }
+  }
+
+  // ---- freshness ----
+
+  /** Waits until the replica is as fresh as asked for; resolves with the promise that is kept. */
+  async #fresh(replica: Replica, freshness: Freshness): Promise<Consistency> {
+    const { token, deadline } = freshness
+    if (token !== undefined) this.#checkToken(token)
+    const seen = token === undefined ? undefined : this.#position(token, replica.state.partition)
+    const consistency = freshness.consistency ?? (seen === undefined ? 'linearizable' : 'session')
+    if (consistency === 'eventual') return consistency
+    // A token is honoured under every promise that waits: linearizable includes what the token saw.
+    if (seen !== undefined && replica.state.next <= seen) {
+      await this.#checkReached(replica, seen)
+      await this.#wait(replica, (seen + 1) as Offset, deadline)
+    }
+    if (consistency === 'linearizable') {
+      const end = await this.#verifiedEnd(replica, deadline)
+      if (end !== undefined && replica.state.next < end) await this.#wait(replica, end, deadline)
+    }
+    if (replica.stopped !== undefined) throw replica.refusal()
+    return consistency
+  }
+
+  /** @returns undefined when a barrier has been applied instead: then the replica is fresh already. */
+  async #verifiedEnd(replica: Replica, deadline: number): Promise<Offset | undefined> {
+    try {
+      return await this.#readIndex.end(replica.state.partition)
+    } catch (caught) {
+      const error = TidemarkError.from(caught)
+      if (error.reason !== 'LOG_UNAVAILABLE') throw error
+      await this.#options.writer.control(replica, encodeBarrier(), deadline)
+      return undefined
+    }
+  }
+
+  async #wait(replica: Replica, next: Offset, deadline: number): Promise<void> {
+    if (replica.state.next >= next) return
+    await replica.waiters.wait(next, deadline)
+  }
+
+  /** A token that names an offset which the log never gave is refused: waiting for it would never end. */
+  async #checkReached(replica: Replica, seen: Offset): Promise<void> {
+    if (seen < replica.logEnd || seen < replica.state.next) return
+    const { end } = await this.#options.log.offsets(this.#options.topic, replica.state.partition)
+    if (seen < end) return
+    throw new TidemarkError(
+      'TOKEN_BEYOND_LOG',
+      `the token names offset ${seen} of partition ${replica.state.partition}, the log ends at ${end}`,
+      { metadata: { partition: String(replica.state.partition), log_end: String(end) } },
+    )
+  }
+
+  #checkToken(token: Token): void {
+    const { identity } = this.#options.log
+    if (token.logIdentity !== '' && token.logIdentity !== identity)
+      throw new TidemarkError(
+        'TOKEN_INVALID',
+        `the token is of log ${token.logIdentity}, this node serves log ${identity}: drop the token`,
+        { metadata: { log_identity: identity } },
+      )
+    for (const { keyspace, partition } of token.positions)
+      if (keyspace === this.#options.name && partition >= this.replicas.length)
+        throw new TidemarkError(
+          'TOKEN_INVALID',
+          `the token names partition ${partition}, keyspace ${keyspace} has ${this.replicas.length}`,
+        )
+  }
+
+  #position(token: Token, partition: Partition): Offset | undefined {
+    return token.positions.find(
+      (position) => position.partition === partition && position.keyspace === this.#options.name,
+    )?.offset
+  }
+}
+
+function provenance(replica: Replica, consistency: Consistency): Provenance {
+  const { next, partition } = replica.state
+  return {
+    partition,
+    applied: next === 0 ? undefined : ((next - 1) as Offset),
+    logEnd: Math.max(replica.logEnd, next) as Offset,
+    logEndAgeMs: replica.logEndAgeMs,
+    consistency,
+  }
+}
+
+/** The key when the range holds just one. */
+function singleKey({ range }: WatchOptions): Uint8Array | undefined {
+  const { start, end } = range
+  if (end?.length !== start.length + 1 || end[start.length] !== 0) return undefined
+  return bytesToText(end.subarray(0, start.length)) === bytesToText(start) && start.length > 0
+    ? start
+    : undefined
+}
+
+/** The same iterator; `done` is called once when it ends or is returned. */
+function counted<T>(inner: AsyncIterableIterator<T>, done: () => void): AsyncIterableIterator<T> {
+  let open = true
+  const end = (): void => {
+    if (open) done()
+    open = false
+  }
+  return {
+    async next() {
+      try {
+        const result = await inner.next()
+        if (result.done === true) end()
+        return result
+      } catch (caught) {
+        end()
+        throw caught
+      }
+    },
+    async return(value?: unknown) {
+      end()
+      return (await inner.return?.(value)) ?? { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+const show = (key: Uint8Array): string => JSON.stringify(Buffer.from(key).toString('utf8').slice(0, 64))

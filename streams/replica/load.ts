@@ -1,0 +1,122 @@
+/** Loads from the store what apply will read for some commands. The only reads that stand between a record and its effects. */
+import type { Command } from '../core/command.ts'
+import { DEDUPE_IDS_MAX, DUE_ROWS_LOADED } from '../core/limits.ts'
+import {
+  arrivalSpan,
+  chunkKey,
+  dueSpan,
+  readArrival,
+  readNumbered,
+  rowKey,
+  sessionKey,
+} from '../core/keys.ts'
+import type { Prefix } from '../core/keys.ts'
+import { collectNeeds } from '../core/needs.ts'
+import { bytesToText } from '../core/bytes.ts'
+import { decodeRow } from '../core/row.ts'
+import { addChunks, decodeHead } from '../core/session.ts'
+import type { Session } from '../core/session.ts'
+import type { PartitionState } from '../core/state.ts'
+import { WorkingSet } from '../core/working-set.ts'
+import type { Store } from '../store/store.ts'
+
+/** Keys read on the main thread; more are worth a trip to another thread. */
+const SYNC_KEYS_MAX = 64
+
+export interface LoadFrom {
+  readonly store: Store
+  readonly prefix: Prefix
+  /** Sessions that were used lately, as they stand in the store. */
+  readonly sessions: { get(id: string): Session | undefined }
+  /** Nothing expires before this log time. */
+  readonly nextDue: number
+}
+
+/** @param until - the latest log time that the batch of commands reaches */
+export async function loadWorkingSet(
+  from: LoadFrom,
+  state: PartitionState,
+  commands: readonly Command[],
+  until: number,
+): Promise<WorkingSet> {
+  const work = new WorkingSet()
+  const needs = collectNeeds(commands)
+  if (from.nextDue <= until) loadDue(from, work, needs.rows, until)
+  else work.loadDue([], true, until)
+  if (state.ids + needs.requestIds > DEDUPE_IDS_MAX)
+    loadArrivals(from, work, needs.sessions, state.ids + needs.requestIds - DEDUPE_IDS_MAX)
+  const rowKeys = [...needs.rows.values()]
+  if (rowKeys.length > 0) {
+    const stored = rowKeys.map((key) => rowKey(from.prefix, key))
+    const rows =
+      stored.length <= SYNC_KEYS_MAX ? from.store.getMany(stored) : await from.store.getManyAsync(stored)
+    rowKeys.forEach((key, at) => {
+      const bytes = rows[at]
+      work.loadRow(key, bytes === undefined ? undefined : decodeRow(bytes))
+    })
+  }
+  loadSessions(from, work, needs.sessions)
+  return work
+}
+
+function loadDue(from: LoadFrom, work: WorkingSet, rows: Map<string, Uint8Array>, until: number): void {
+  const cursor = from.store.cursor({ ...dueSpan(from.prefix, until), values: false })
+  try {
+    const due = []
+    for (;;) {
+      const entries = cursor.next(DUE_ROWS_LOADED - due.length)
+      for (const entry of entries) {
+        const { number, key } = readNumbered(entry.key)
+        due.push({ at: number, key })
+        rows.set(bytesToText(key), key)
+      }
+      if (entries.length === 0 || due.length >= DUE_ROWS_LOADED) break
+    }
+    work.loadDue(due, due.length < DUE_ROWS_LOADED, until)
+  } finally {
+    cursor.close()
+  }
+}
+
+function loadArrivals(from: LoadFrom, work: WorkingSet, sessions: Set<string>, until: number): void {
+  const cursor = from.store.cursor(arrivalSpan(from.prefix, until))
+  try {
+    for (let entries = cursor.next(500); entries.length > 0; entries = cursor.next(500)) {
+      for (const entry of entries) {
+        const id = Buffer.from(entry.value).toString('utf8')
+        work.loadArrival(readArrival(entry.key), id)
+        sessions.add(id)
+      }
+    }
+  } finally {
+    cursor.close()
+  }
+}
+
+function loadSessions(from: LoadFrom, work: WorkingSet, ids: ReadonlySet<string>): void {
+  const missing: string[] = []
+  for (const id of ids) {
+    const cached = from.sessions.get(id)
+    if (cached === undefined) missing.push(id)
+    else work.loadSession(id, cached)
+  }
+  if (missing.length === 0) return
+  const heads = from.store.getMany(missing.map((id) => sessionKey(from.prefix, id)))
+  missing.forEach((id, at) => {
+    const head = heads[at]
+    work.loadSession(id, head === undefined ? undefined : readSession(from, id, head))
+  })
+}
+
+function readSession(from: LoadFrom, id: string, head: Uint8Array): Session {
+  const session = decodeHead(head)
+  const keys: Buffer[] = []
+  for (let chunk = session.firstChunk; chunk < session.nextChunk; chunk++)
+    keys.push(chunkKey(from.prefix, id, chunk))
+  if (keys.length > 0)
+    addChunks(
+      session,
+      from.store.getMany(keys).filter((bytes) => bytes !== undefined),
+    )
+  return session
+}

@@ -1,0 +1,374 @@
+/**
+ * One replica: the state of one partition on this node, kept current by an RxJS processor that reads the log.
+ *
+ *   log reader ─▶ slices ─▶ decode ─▶ load ─▶ apply (core) ─▶ one store batch ─▶ told: watchers, waiting writers and readers
+ *
+ * Invariants: rows, indexes, offset, time, epoch and chain hash go into one batch (I3); whoever is told, is told after it was
+ * written; the state in memory moves only after that, so a failed batch is tried again from the same state. A reader of the log
+ * is asked for more only when everything before was applied: back-pressure reaches the broker.
+ */
+import { Subject, concatMap, defer, repeat, takeUntil } from 'rxjs'
+import type { Observable, Subscription } from 'rxjs'
+import { applyRecord, partitionTime } from '../core/apply.ts'
+import { asBuffer } from '../core/bytes.ts'
+import { decodeRecord } from '../core/decode.ts'
+import type { RecordEffects } from '../core/effects.ts'
+import { TidemarkError } from '../core/errors.ts'
+import type { Reason } from '../core/errors.ts'
+import { HistoryWriter } from '../core/history.ts'
+import { dueSpan, effectsKey, metaKey, readNumbered } from '../core/keys.ts'
+import type { Prefix } from '../core/keys.ts'
+import {
+  APPLY_BYTES_MAX,
+  APPLY_RECORDS_MAX,
+  LOG_TIME_MAX,
+} from '../core/limits.ts'
+import { must } from '../core/assert.ts'
+import { encodeState } from '../core/state.ts'
+import type { PartitionState } from '../core/state.ts'
+import type { LogRecord, LogTime, Offset } from '../core/types.ts'
+import type { WorkingSet } from '../core/working-set.ts'
+import type { Clock, Telemetry } from '../ports.ts'
+import type { Log, LogBatch } from '../log/log.ts'
+import type { Batch, Store } from '../store/store.ts'
+import { REPLICA_BOUNDS } from './bounds.ts'
+import type { ReplicaBounds } from './bounds.ts'
+import { collectGarbage } from './garbage.ts'
+import { loadWorkingSet } from './load.ts'
+import { RecentEffects } from './recent.ts'
+import { SessionCache } from './session-cache.ts'
+import { OffsetWaiters } from './waiters.ts'
+
+export interface ReplicaOptions {
+  readonly keyspace: string
+  readonly topic: string
+  readonly prefix: Prefix
+  readonly state: PartitionState
+  readonly store: Store
+  readonly log: Log
+  readonly clock: Clock
+  readonly telemetry: Telemetry
+  /** By default those of limits.ts. */
+  readonly bounds?: Partial<ReplicaBounds>
+}
+
+/** What one batch of records did. */
+export interface Applied {
+  readonly effects: readonly RecordEffects[]
+  /** Everything below is applied, offsets without a record included. */
+  readonly next: Offset
+}
+
+export interface Stopped {
+  readonly reason: Reason
+  readonly message: string
+}
+
+const RETRY_MS = 500
+
+export class Replica {
+  readonly keyspace: string
+  readonly topic: string
+  readonly prefix: Prefix
+  readonly store: Store
+  readonly waiters = new OffsetWaiters()
+  /** Told after each batch was written; in the order of the log. Listeners are synchronous and own their bounds. */
+  readonly applied$ = new Subject<Applied>()
+
+  readonly recent: RecentEffects
+
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #telemetry: Telemetry
+  readonly #bounds: ReplicaBounds
+  readonly #sessions = new SessionCache()
+  readonly #closing = new Subject<void>()
+  /** Who waits for a record of this node's own, by its request id. */
+  readonly #expected = new Map<string, ((effects: RecordEffects) => void)[]>()
+  #state: PartitionState
+  #subscription: Subscription | undefined
+  #stopped: Stopped | undefined
+  #logEnd: Offset
+  #logEndSeenAt: number
+  #restoreUntil: Offset | undefined
+  #nextDue: number | undefined
+
+  constructor(options: ReplicaOptions) {
+    this.keyspace = options.keyspace
+    this.topic = options.topic
+    this.prefix = options.prefix
+    this.store = options.store
+    this.#log = options.log
+    this.#clock = options.clock
+    this.#telemetry = options.telemetry
+    this.#state = options.state
+    this.#bounds = { ...REPLICA_BOUNDS, ...options.bounds }
+    this.recent = new RecentEffects(options.state.next, this.#bounds)
+    this.#logEnd = options.state.next
+    this.#logEndSeenAt = 0
+  }
+
+  /** As it stands after the last batch; do not change it. */
+  get state(): Readonly<PartitionState> {
+    return this.#state
+  }
+  get logEnd(): Offset {
+    return this.#logEnd
+  }
+  /** How long ago the end of the log was seen, milliseconds. */
+  get logEndAgeMs(): number {
+    return this.#logEndSeenAt === 0 ? 0 : Math.max(0, this.#clock.now() - this.#logEndSeenAt)
+  }
+  get status(): 'restoring' | 'live' | 'stopped' {
+    if (this.#stopped !== undefined) return 'stopped'
+    return this.#restoreUntil !== undefined && this.#state.next >= this.#restoreUntil ? 'live' : 'restoring'
+  }
+  get stopped(): Stopped | undefined {
+    return this.#stopped
+  }
+
+  /** Starts to read the log where the store stands. */
+  start(): void {
+    const { partition, partitions, topicIdentity, next } = this.#state
+    const reader = this.#log.read(this.topic, partition, next, { identity: topicIdentity, partitions })
+    this.#closing.subscribe(() => {
+      reader.close()
+    })
+    // The next batch is asked for when this one is applied: `repeat` stands behind the work, or batches would pile up before it.
+    const applied$: Observable<void> = defer(() => reader.next()).pipe(
+      concatMap((batch) => this.#process(batch)),
+      repeat(),
+      takeUntil(this.#closing),
+    )
+    this.#log.offsets(this.topic, partition).then(
+      ({ end }) => {
+        this.#restoreUntil ??= end
+        if (end > this.#logEnd) this.#logEnd = end
+      },
+      () => {
+        // The first batch tells the end as well.
+      },
+    )
+    this.#subscription = applied$.subscribe({
+      error: (caught: unknown) => {
+        reader.close()
+        this.stop(TidemarkError.from(caught))
+      },
+    })
+  }
+
+  /** Refuses to serve from now on. */
+  stop(error: TidemarkError): void {
+    if (this.#stopped !== undefined || (error.reason === 'CANCELLED' && this.#closing.closed)) return
+    this.#stopped = { reason: error.reason, message: error.message }
+    this.#telemetry.stopped(this.keyspace, this.#state.partition, error)
+    this.waiters.fail(this.refusal())
+    this.applied$.error(this.refusal())
+  }
+
+  refusal(): TidemarkError {
+    const { reason, message } = this.#stopped ?? { reason: 'INTERNAL', message: 'not stopped' }
+    const { partition } = this.#state
+    return new TidemarkError(
+      'PARTITION_STOPPED',
+      `partition ${partition} of keyspace ${this.keyspace} is stopped on this node: ${reason}: ${message}`,
+      { metadata: { keyspace: this.keyspace, partition: String(partition), cause: reason } },
+    )
+  }
+
+  /** Calls back with the effects of the record that carries the request id, once it is applied. Returns what takes that back. */
+  expect(requestId: string, listener: (effects: RecordEffects) => void): () => void {
+    const listeners = this.#expected.get(requestId)
+    if (listeners === undefined) this.#expected.set(requestId, [listener])
+    else listeners.push(listener)
+    return () => {
+      const left = (this.#expected.get(requestId) ?? []).filter((other) => other !== listener)
+      if (left.length === 0) this.#expected.delete(requestId)
+      else this.#expected.set(requestId, left)
+    }
+  }
+
+  /** The log time at which the next row is due; Infinity when none is. */
+  nextDue(): number {
+    if (this.#nextDue === undefined) {
+      const cursor = this.store.cursor({ ...dueSpan(this.prefix, LOG_TIME_MAX * 2), values: false })
+      const first = cursor.next(1)[0]
+      cursor.close()
+      this.#nextDue = first === undefined ? Infinity : readNumbered(first.key).number
+    }
+    return this.#nextDue
+  }
+
+  async close(): Promise<void> {
+    this.#closing.next()
+    this.#closing.complete()
+    this.#subscription?.unsubscribe()
+    // What failed has stopped the replica already.
+    await this.#busy.catch(() => undefined)
+    this.waiters.fail(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
+    this.applied$.complete()
+  }
+
+  /** What is being applied: closing waits for it, so that the store is not closed under it. */
+  #busy: Promise<void> = Promise.resolve()
+
+  #process(batch: LogBatch): Promise<void> {
+    this.#busy = this.#applyBatch(batch)
+    return this.#busy
+  }
+
+  async #applyBatch(batch: LogBatch): Promise<void> {
+    this.#logEnd = batch.logEnd
+    this.#logEndSeenAt = this.#clock.now()
+    this.#restoreUntil ??= batch.logEnd
+    let at = 0
+    while (at < batch.records.length && this.#subscription?.closed !== true)
+      at += await this.#applySlice(slice(batch.records, at))
+    if (at < batch.records.length) return
+    if (batch.nextOffset > this.#state.next) await this.#skipTo(batch.nextOffset)
+  }
+
+  /** @returns how many of the records were applied: at least one. */
+  async #applySlice(records: readonly LogRecord[]): Promise<number> {
+    const commands = records.map(decodeRecord)
+    const state = { ...this.#state }
+    const until = records.reduce<LogTime>((latest, record) => partitionTime(latest, record.time), state.time)
+    const work = await loadWorkingSet(
+      { store: this.store, prefix: this.prefix, sessions: this.#sessions, nextDue: this.nextDue() },
+      state,
+      commands,
+      until,
+    )
+    const effects: RecordEffects[] = []
+    let tooNew: number | undefined
+    for (let at = 0; at < records.length; at++) {
+      if (at > 0 && !work.canExpire) break
+      const done = applyRecord(state, work, must(records[at], 'a record'), must(commands[at], 'a command'))
+      if ('stop' in done) {
+        tooNew = done.version
+        break
+      }
+      effects.push(done)
+    }
+    if (effects.length > 0) await this.#write(state, work, effects, records)
+    if (tooNew !== undefined)
+      throw new TidemarkError(
+        'FORMAT_TOO_NEW',
+        `the record at offset ${this.#state.next} needs record format ${tooNew}, this node knows format 1: upgrade the node`,
+      )
+    return effects.length
+  }
+
+  async #write(
+    state: PartitionState,
+    work: WorkingSet,
+    effects: readonly RecordEffects[],
+    records: readonly LogRecord[],
+  ): Promise<void> {
+    const last = must(effects.at(-1), 'effects')
+    const history = new HistoryWriter(this.#bounds.segmentBytes)
+    // Far behind the end of the log, history would be dropped again before anyone could ask for it.
+    if (this.#logEnd - last.offset > this.#bounds.historyRecords) state.historyStart = (last.offset + 1) as Offset
+    else for (const done of effects) history.add(done)
+    const pieces = history.finish()
+    for (const piece of pieces) state.historyBytes += piece.value.length
+    await this.#store(
+      (batch) => {
+        work.flush(batch, this.prefix)
+        for (const { first, last: end, value } of pieces)
+          batch.put(effectsKey(this.prefix, first, end, value.length), value)
+        batch.put(metaKey(this.prefix), encodeState(state))
+      },
+      () => {
+        work.settle()
+        this.#state = state
+        this.#sessions.update(work.sessions())
+        if (touchesExpiry(effects)) this.#nextDue = undefined
+        this.#tell(effects, records)
+      },
+    )
+    this.#collectGarbage()
+  }
+
+  /**
+   * Writes a batch, and in the same turn moves what is in memory: no reader sees the one without the other. While the disk is
+   * full it waits and tries again, from the same state.
+   */
+  async #store(fill: (batch: Batch) => void, written: () => void): Promise<void> {
+    for (let waited = false; ; waited = true) {
+      const batch = this.store.batch()
+      fill(batch)
+      try {
+        this.store.write(batch)
+      } catch (caught) {
+        const error = TidemarkError.from(caught)
+        if (error.reason !== 'DISK_FULL' || this.#subscription?.closed === true) throw error
+        if (!waited) this.#telemetry.trouble('the disk is full: applying waits until there is room')
+        await this.#clock.sleep(RETRY_MS)
+        continue
+      }
+      if (waited) this.#telemetry.recovered('the disk has room again: applying goes on')
+      written()
+      return
+    }
+  }
+
+  /** What is past its bound can stay a little longer where the disk has no room for its deletion. */
+  #collectGarbage(): void {
+    try {
+      collectGarbage(this.store, this.prefix, this.#state, this.#bounds)
+    } catch (caught) {
+      if (TidemarkError.from(caught).reason !== 'DISK_FULL') throw caught
+    }
+  }
+
+  #tell(effects: readonly RecordEffects[], records: readonly LogRecord[]): void {
+    if (this.#expected.size > 0)
+      effects.forEach((done, at) => {
+        const id = records[at]?.headers.get('tm-request-id')
+        if (id === undefined) return
+        const text = asBuffer(id).toString('utf8')
+        const listeners = this.#expected.get(text)
+        if (listeners === undefined) return
+        this.#expected.delete(text)
+        for (const listener of listeners) listener(done)
+      })
+    this.recent.add(effects)
+    this.applied$.next({ effects, next: this.#state.next })
+    this.waiters.reached(this.#state.next)
+    this.#telemetry.applied(this.keyspace, this.#state.partition, effects.length)
+  }
+
+  /** Steps over offsets that hold no record for us: control records of Kafka, aborted transactions. */
+  async #skipTo(next: Offset): Promise<void> {
+    const state = { ...this.#state, next }
+    await this.#store(
+      (batch) => {
+        batch.put(metaKey(this.prefix), encodeState(state))
+      },
+      () => {
+        this.#state = state
+        this.applied$.next({ effects: [], next })
+        this.waiters.reached(next)
+      },
+    )
+  }
+}
+
+const touchesExpiry = (effects: readonly RecordEffects[]): boolean =>
+  effects.some(({ changes }) =>
+    changes.some(({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0)),
+  )
+
+/** As many records from `at` on as one store batch takes: at least one. */
+function slice(records: readonly LogRecord[], at: number): readonly LogRecord[] {
+  let bytes = 0
+  let end = at
+  while (end < records.length && end - at < APPLY_RECORDS_MAX) {
+    const record = must(records[end], 'a record')
+    bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
+    if (end > at && bytes > APPLY_BYTES_MAX) break
+    end += 1
+  }
+  return at === 0 && end === records.length ? records : records.slice(at, end)
+}

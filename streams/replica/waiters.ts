@@ -1,0 +1,48 @@
+/** Callers that wait until a replica has applied an offset. Bounded by the calls that the node accepts; each has a deadline. */
+import type { Offset } from '../core/types.ts'
+
+interface Waiter {
+  readonly next: Offset
+  readonly deadline: number
+  readonly resolve: () => void
+  readonly reject: (cause: unknown) => void
+}
+
+export class OffsetWaiters {
+  /** Rising `next`: a replica that moves on looks at the head only. */
+  readonly #waiting: Waiter[] = []
+
+  get size(): number {
+    return this.#waiting.length
+  }
+
+  /** Resolves once the replica's next offset is `next` or more. */
+  wait(next: Offset, deadline: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let at = this.#waiting.length
+      while (at > 0 && (this.#waiting[at - 1]?.next ?? 0) > next) at -= 1
+      this.#waiting.splice(at, 0, { next, deadline, resolve, reject })
+    })
+  }
+
+  reached(next: Offset): void {
+    let count = 0
+    while (count < this.#waiting.length && (this.#waiting[count]?.next ?? Infinity) <= next) count += 1
+    if (count === 0) return
+    for (const waiter of this.#waiting.splice(0, count)) waiter.resolve()
+  }
+
+  /** Ends those whose deadline has passed. */
+  expire(now: number, error: () => unknown): void {
+    for (let at = this.#waiting.length - 1; at >= 0; at--) {
+      const waiter = this.#waiting[at]
+      if (waiter === undefined || waiter.deadline > now) continue
+      this.#waiting.splice(at, 1)
+      waiter.reject(error())
+    }
+  }
+
+  fail(error: unknown): void {
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(error)
+  }
+}

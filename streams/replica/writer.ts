@@ -1,0 +1,387 @@
+/**
+ * Group commit. While one append is in flight, mutations gather; it goes out at once when the first returns, no fixed linger.
+ * What gathered for a partition becomes one record (a single mutation) or packs; each record carries a request id of this
+ * writer's session, so that appending it again after an unknown outcome changes nothing.
+ *
+ * A write is answered when this node's replica has applied its record: the answer is a read of the applied stream.
+ */
+import { encodeMutation, encodePack } from '../core/encode.ts'
+import { bytesToText } from '../core/bytes.ts'
+import type { RecordEffects } from '../core/effects.ts'
+import { TidemarkError } from '../core/errors.ts'
+import {
+  APPEND_BYTES_MAX,
+  APPEND_RECORDS_MAX,
+  PACK_BYTES_TARGET,
+  PACK_MUTATIONS_MAX,
+  WRITES_IN_FLIGHT_MAX,
+  WRITE_BYTES_IN_FLIGHT_MAX,
+} from '../core/limits.ts'
+import { PackWriter } from '../core/messages.ts'
+import { assert, must } from '../core/assert.ts'
+import type { Mutation, Outcome } from '../core/mutation.ts'
+import type { NewRecord, Offset } from '../core/types.ts'
+import type { Log } from '../log/log.ts'
+import type { Clock } from '../ports.ts'
+import type { Replica } from './replica.ts'
+
+/** What a write got: with `logged` only its place. */
+export interface Written {
+  readonly offset: Offset
+  readonly outcome: Outcome | undefined
+}
+
+/** What travels: a mutation, or a control record of this node. */
+type Item =
+  | { readonly kind: 'mutation'; readonly mutation: Mutation }
+  | { readonly kind: 'control'; readonly record: NewRecord }
+
+interface Pending {
+  readonly item: Item
+  readonly durability: 'applied' | 'logged'
+  readonly deadline: number
+  readonly bytes: number
+  readonly resolve: (written: Written) => void
+  readonly reject: (cause: unknown) => void
+  settled: boolean
+}
+
+/** One record on its way, with those who wait for it. */
+interface Flight {
+  readonly replica: Replica
+  readonly record: NewRecord
+  readonly waiting: readonly Pending[]
+  readonly forget: () => void
+}
+
+interface Queue {
+  readonly replica: Replica
+  waiting: Pending[]
+  sequence: number
+}
+
+interface Lane {
+  readonly index: number
+  readonly queues: Set<Queue>
+  busy: boolean
+}
+
+export class Writer {
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #session: string
+  readonly #lanes: readonly Lane[]
+  readonly #queues = new Map<Replica, Queue>()
+  readonly #flights = new Set<Flight>()
+  readonly #stopSweep: () => void
+  #count = 0
+  #bytes = 0
+  #draining = false
+  #whenIdle: (() => void)[] = []
+
+  /** @param session - a name that no other writer ever had */
+  constructor(log: Log, clock: Clock, session: string) {
+    this.#log = log
+    this.#clock = clock
+    this.#session = session
+    this.#lanes = Array.from({ length: log.lanes }, (_, index) => ({ index, queues: new Set(), busy: false }))
+    this.#stopSweep = clock.every(50, () => {
+      this.#sweep()
+    })
+  }
+
+  /** Mutations on their way. */
+  get inFlight(): number {
+    return this.#count
+  }
+
+  write(
+    replica: Replica,
+    mutation: Mutation,
+    durability: 'applied' | 'logged',
+    deadline: number,
+  ): Promise<Written> {
+    return this.#submit(replica, { kind: 'mutation', mutation }, durability, deadline, bytesOf(mutation))
+  }
+
+  /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
+  async control(replica: Replica, record: NewRecord, deadline: number): Promise<void> {
+    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256)
+  }
+
+  #submit(
+    replica: Replica,
+    item: Item,
+    durability: 'applied' | 'logged',
+    deadline: number,
+    bytes: number,
+  ): Promise<Written> {
+    if (this.#draining) return Promise.reject(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
+    if (replica.status === 'stopped') return Promise.reject(replica.refusal())
+    if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
+      return Promise.reject(overloaded(this.#count, this.#bytes))
+    return new Promise((resolve, reject) => {
+      let queue = this.#queues.get(replica)
+      if (queue === undefined) {
+        queue = { replica, waiting: [], sequence: 0 }
+        this.#queues.set(replica, queue)
+      }
+      queue.waiting.push({ item, durability, deadline, bytes, resolve, reject, settled: false })
+      this.#count += 1
+      this.#bytes += bytes
+      const lane = must(this.#lanes[replica.state.partition % this.#lanes.length], 'a lane')
+      lane.queues.add(queue)
+      if (lane.busy) return
+      lane.busy = true
+      // One turn later, so that the mutations of one frame travel together.
+      queueMicrotask(() => void this.#pump(lane))
+    })
+  }
+
+  async #pump(lane: Lane): Promise<void> {
+    while (lane.queues.size > 0) {
+      const flights = this.#gather(lane)
+      if (flights.length > 0) await this.#append(lane, flights)
+    }
+    lane.busy = false
+  }
+
+  /** Takes what waits, in order, until an append is full. */
+  #gather(lane: Lane): readonly Flight[] {
+    const flights: Flight[] = []
+    const left: Queue[] = []
+    let bytes = 0
+    const now = this.#clock.now()
+    for (const queue of lane.queues) {
+      let records = 0
+      let taken = 0
+      let pack: Pending[] = []
+      let packBytes = 0
+      const keys = new Set<string>()
+      const close = (): void => {
+        if (pack.length === 0) return
+        flights.push(this.#launch(queue, pack))
+        records += 1
+        pack = []
+        packBytes = 0
+        keys.clear()
+      }
+      for (const pending of queue.waiting) {
+        if (bytes >= APPEND_BYTES_MAX || records >= APPEND_RECORDS_MAX - 1) break
+        taken += 1
+        if (pending.deadline <= now) {
+          this.#settle(pending, () => {
+            pending.reject(late('before it was appended: it changed nothing'))
+          })
+          continue
+        }
+        bytes += pending.bytes
+        const { item } = pending
+        if (item.kind === 'control' || item.mutation.kind === 'txn') {
+          close()
+          pack.push(pending)
+          close()
+          continue
+        }
+        const key = bytesToText(item.mutation.key)
+        // One mutation for each key of a pack: a row's version is the offset of its record.
+        if (
+          keys.has(key) ||
+          packBytes + pending.bytes > PACK_BYTES_TARGET ||
+          pack.length >= PACK_MUTATIONS_MAX
+        )
+          close()
+        if (!queue.replica.state.packing && pack.length > 0) close()
+        keys.add(key)
+        pack.push(pending)
+        packBytes += pending.bytes
+      }
+      close()
+      queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
+      lane.queues.delete(queue)
+      if (queue.waiting.length > 0) left.push(queue)
+    }
+    // Behind the others: a partition that always has more must not starve them.
+    for (const queue of left) lane.queues.add(queue)
+    return flights
+  }
+
+  /** Makes the record, and waits for it before it can be applied: the fetch may be quicker than the ack. */
+  #launch(queue: Queue, waiting: readonly Pending[]): Flight {
+    const { replica } = queue
+    const own = `${this.#session}/${queue.sequence++}`
+    const { record, requestId } = makeRecord(waiting, own)
+    const flight: Flight = {
+      replica,
+      record,
+      waiting,
+      forget: replica.expect(requestId, (effects) => {
+        this.#applied(flight, effects)
+      }),
+    }
+    this.#flights.add(flight)
+    return flight
+  }
+
+  async #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
+    const parts = new Map<Replica, Flight[]>()
+    for (const flight of flights) {
+      const part = parts.get(flight.replica)
+      if (part === undefined) parts.set(flight.replica, [flight])
+      else part.push(flight)
+    }
+    const groups = [...parts]
+    try {
+      const places = await this.#log.append(
+        lane.index,
+        groups.map(([replica, part]) => ({
+          topic: replica.topic,
+          partition: replica.state.partition,
+          records: part.map((flight) => flight.record),
+        })),
+      )
+      groups.forEach(([, part], at) => {
+        const first = must(places[at], 'a place for each part').firstOffset
+        part.forEach((flight, index) => {
+          this.#logged(flight, (first + index) as Offset)
+        })
+      })
+    } catch (caught) {
+      const error = TidemarkError.from(caught)
+      for (const flight of flights) this.#fail(flight, error)
+    }
+  }
+
+  #logged(flight: Flight, offset: Offset): void {
+    for (const pending of flight.waiting)
+      if (pending.durability === 'logged')
+        this.#settle(pending, () => {
+          pending.resolve({ offset, outcome: undefined })
+        })
+    this.#land(flight)
+  }
+
+  #applied(flight: Flight, effects: RecordEffects): void {
+    const { waiting } = flight
+    const each = effects.outcomes.length === waiting.length
+    waiting.forEach((pending, at) => {
+      this.#settle(pending, () => {
+        if (pending.item.kind === 'control' || each)
+          pending.resolve({ offset: effects.offset, outcome: effects.outcomes[at] })
+        else
+          pending.reject(new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'))
+      })
+    })
+    this.#land(flight)
+  }
+
+  #fail(flight: Flight, error: TidemarkError): void {
+    for (const pending of flight.waiting)
+      this.#settle(pending, () => {
+        pending.reject(error)
+      })
+    this.#land(flight)
+  }
+
+  #settle(pending: Pending, act: () => void): void {
+    if (pending.settled) return
+    pending.settled = true
+    this.#count -= 1
+    this.#bytes -= pending.bytes
+    act()
+    if (this.#count === 0) for (const idle of this.#whenIdle.splice(0)) idle()
+  }
+
+  /** Nobody waits for the record any more. */
+  #land(flight: Flight): void {
+    if (!this.#flights.has(flight) || flight.waiting.some((pending) => !pending.settled)) return
+    this.#flights.delete(flight)
+    flight.forget()
+  }
+
+  #sweep(): void {
+    const now = this.#clock.now()
+    for (const flight of this.#flights) {
+      const stopped = flight.replica.status === 'stopped'
+      for (const pending of flight.waiting)
+        if (stopped || pending.deadline <= now)
+          this.#settle(pending, () => {
+            pending.reject(
+              stopped ? flight.replica.refusal() : late('while it was being written: its outcome is unknown'),
+            )
+          })
+      this.#land(flight)
+    }
+    for (const queue of this.#queues.values())
+      for (const pending of queue.waiting)
+        if (pending.deadline <= now && pending.deadline !== 0 && !pending.settled)
+          this.#settle(pending, () => {
+            pending.reject(late('before it was appended: it changed nothing'))
+          })
+  }
+
+  /** Takes no new writes; resolves when those in flight are answered, or when the deadline has passed. */
+  async drain(deadline: number): Promise<void> {
+    this.#draining = true
+    if (this.#count > 0) {
+      const idle = new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+      await Promise.race([idle, this.#clock.sleep(Math.max(0, deadline - this.#clock.now()))])
+    }
+    this.#stopSweep()
+    const error = new TidemarkError(
+      'WRITE_UNKNOWN',
+      'the node stopped before the outcome of the write was known',
+    )
+    for (const flight of this.#flights) this.#fail(flight, error)
+    const refused = new TidemarkError('NODE_DRAINING', 'the node is shutting down: the write changed nothing')
+    for (const queue of this.#queues.values())
+      for (const pending of queue.waiting.splice(0))
+        this.#settle(pending, () => {
+          pending.reject(refused)
+        })
+  }
+}
+
+function makeRecord(
+  waiting: readonly Pending[],
+  own: string,
+): { readonly record: NewRecord; readonly requestId: string } {
+  const first = must(waiting[0], 'a record to write').item
+  if (first.kind === 'control') {
+    const headers = new Map([...first.record.headers, ['tm-request-id', Buffer.from(own)] as const])
+    return { record: { ...first.record, headers }, requestId: own }
+  }
+  if (waiting.length === 1) {
+    const requestId = first.mutation.requestId ?? own
+    return { record: encodeMutation({ ...first.mutation, requestId }), requestId }
+  }
+  const pack = new PackWriter()
+  for (const { item } of waiting) {
+    assert(item.kind === 'mutation' && item.mutation.kind !== 'txn', 'a pack holds mutations of rows only')
+    pack.add(item.mutation)
+  }
+  return { record: encodePack(pack.finish(), own), requestId: own }
+}
+
+/** Not less than the bytes of the mutation in a pack, as far as PACK_BYTES_TARGET and the bound of a record need it. */
+function bytesOf(mutation: Mutation): number {
+  let bytes = 64 + (mutation.requestId?.length ?? 0) + (mutation.traceparent?.length ?? 0)
+  if (mutation.kind === 'put')
+    return bytes + mutation.key.length + mutation.value.length + (mutation.contentType?.length ?? 0)
+  if (mutation.kind !== 'txn') return bytes + mutation.key.length
+  for (const compare of mutation.compares)
+    bytes += compare.key.length + (compare.target === 'value' ? compare.value.length : 8)
+  for (const changes of [mutation.thenChanges, mutation.elseChanges])
+    for (const change of changes)
+      bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
+  return bytes
+}
+
+const late = (when: string): TidemarkError =>
+  new TidemarkError('DEADLINE_EXCEEDED', `the deadline of the write passed ${when}`)
+
+const overloaded = (count: number, bytes: number): TidemarkError =>
+  new TidemarkError(
+    'OVERLOADED',
+    `the node has ${count} writes of ${bytes} bytes in flight, it takes ${WRITES_IN_FLIGHT_MAX} and ${WRITE_BYTES_IN_FLIGHT_MAX}: retry later`,
+  )

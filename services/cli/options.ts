@@ -1,0 +1,101 @@
+/** The options that every verb takes, and the client that they describe. */
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import type { ConsistencyName, Keyspace, Tidemark } from '../client/index.ts'
+import { KEY_ENCODINGS, type KeyEncoding } from './text.ts'
+import { FORMATS, type Format } from './output.ts'
+
+export interface Globals {
+  readonly server: string
+  readonly keyspace: string
+  readonly consistency?: ConsistencyName
+  readonly token?: string
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly output?: Format
+  readonly keyEncoding: KeyEncoding
+}
+
+const DEFAULT_SERVER = '127.0.0.1:7400'
+const DEFAULT_TIMEOUT_MS = 10_000
+
+export function addGlobalOptions(program: Command): void {
+  program
+    .addOption(
+      new Option('--server <host:port>', 'the node to talk to')
+        .env('TIDEMARK_SERVER')
+        .default(DEFAULT_SERVER),
+    )
+    .option('--keyspace <name>', 'the keyspace to work in', 'default')
+    .addOption(
+      new Option(
+        '--consistency <level>',
+        'how fresh reads must be (default: linearizable; session with --token)',
+      ).choices(['linearizable', 'session', 'eventual']),
+    )
+    .option('--token <token>', 'reads show at least what this token has seen')
+    .addOption(
+      new Option('--timeout <duration>', 'give up after this long: 500ms, 10s, 2m')
+        .default(DEFAULT_TIMEOUT_MS, '10s')
+        .argParser(parseDuration),
+    )
+    .addOption(
+      new Option(
+        '-o, --output <format>',
+        'default: table on a terminal, raw otherwise (raw: bytes as they are, or tab-separated lines)',
+      ).choices(FORMATS),
+    )
+    .addOption(
+      new Option(
+        '--key-encoding <encoding>',
+        'how keys are written on the command line, in tables and in raw lines',
+      )
+        .choices(KEY_ENCODINGS)
+        .default('utf8'),
+    )
+}
+
+/** Connects, does the work, and closes, whatever happened. */
+export async function withClient<T>(
+  globals: Globals,
+  work: (rows: Keyspace, client: Tidemark) => Promise<T>,
+): Promise<T> {
+  const { connect } = await import('../client/index.ts')
+  const client = connect({
+    server: globals.server,
+    keyspace: globals.keyspace,
+    deadlineMs: globals.timeout,
+    consistency: globals.consistency ?? (globals.token === undefined ? 'linearizable' : 'session'),
+    retryUnreachable: false,
+  })
+  try {
+    if (globals.token !== undefined) client.observe(globals.token)
+    return await work(client, client)
+  } finally {
+    await client.close()
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** "500ms", "10s", "1.5h", "30d" → milliseconds. */
+export function parseDuration(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
+  const ms = Math.round(Number(number) * (UNITS[unit] ?? NaN))
+  if (!Number.isSafeInteger(ms) || ms < 1) {
+    throw new InvalidArgumentError('write a number and its unit: 500ms, 10s, 5m, 1h, 30d')
+  }
+  return ms
+}
+
+export function parseWhole(text: string): number {
+  const number = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number)) {
+    throw new InvalidArgumentError('write a whole number from 0')
+  }
+  return number
+}
+
+export function parseDelta(text: string): bigint {
+  if (!/^[+-]?\d+$/.test(text)) throw new InvalidArgumentError('write a whole number')
+  return BigInt(text)
+}

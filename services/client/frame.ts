@@ -1,0 +1,36 @@
+/** Cuts frames: operations that may go now, in their order, as long as they agree about what the frame says for all. */
+import type { PipelineRequest } from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { Consistency } from '../../proto/generated/tidemark/v1/types.ts'
+import { CLIENT_FRAME_BYTES, FRAME_OPERATIONS_MAX } from '../../streams/core/limits.ts'
+import type { Operation } from './operation.ts'
+import type { Places } from './places.ts'
+import type { SessionToken } from './session-token.ts'
+
+/** @returns undefined when nothing may go */
+export function nextFrame(places: Places, session: string, seen: SessionToken): PipelineRequest | undefined {
+  const operations: Operation[] = []
+  let bytes = 0
+  let keyspace = ''
+  let consistency: Operation['consistency'] = 0
+  let durability: Operation['durability'] = 0
+  while (operations.length < FRAME_OPERATIONS_MAX) {
+    const operation = places.peek()
+    if (operation === undefined) break
+    if (operations.length > 0) {
+      if (operation.keyspace !== keyspace || bytes + operation.bytes > CLIENT_FRAME_BYTES) break
+      if (!agree(operation.consistency, consistency) || !agree(operation.durability, durability)) break
+    }
+    places.take(operation)
+    operations.push(operation)
+    bytes += operation.bytes
+    keyspace = operation.keyspace
+    consistency ||= operation.consistency
+    durability ||= operation.durability
+  }
+  if (operations.length === 0) return undefined
+  const token = consistency === Consistency.CONSISTENCY_SESSION ? seen.of(keyspace) : undefined
+  return { keyspace, consistency, token, durability, session, operations }
+}
+
+/** 0: says nothing, as reads about durability and writes about consistency. */
+const agree = (one: number, other: number): boolean => one === 0 || other === 0 || one === other

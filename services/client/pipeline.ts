@@ -1,0 +1,251 @@
+/**
+ * The fast path of the client: single operations of any callers gather into frames of one Pipeline stream.
+ *
+ *   submit ─▶ places ─▶ frame ─▶ stream ─▶ answer ─▶ the caller
+ *               ▲                            │
+ *               └── again ◀──────────────────┴─ retriable answer (after a rest), or connection lost (all, in order)
+ *
+ * - A frame goes out when the turn of the event loop ends, unless CLIENT_FRAMES_UNWRITTEN_MAX are still on their way into
+ *   the socket: then operations gather until one is written. No timer, no linger.
+ * - Each write has the request id `<session>/<sequence>` from its first sending on, so that sending it again is harmless.
+ * - Order: operations are sent, and sent again after a loss, in the order of submission. Writes that are in flight together
+ *   may overtake each other only where a node refuses one of them for now.
+ * - Every operation ends: with its answer, with a failure that a retry cannot mend, or at its deadline.
+ */
+import { connectivityState, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
+import {
+  KeyValueServiceService,
+  type KeyValueServiceClient,
+  type PipelineRequest,
+  type PipelineResponse,
+  type PipelineResult,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import { CLIENT_FRAMES_UNWRITTEN_MAX, CLIENT_WAITING_MAX } from '../../streams/core/limits.ts'
+import { decodePipelineResponse, encodePipelineRequest } from '../pipeline-codec.ts'
+import { backoffMs } from './backoff.ts'
+import { Deadlines } from './deadlines.ts'
+import { closedError, doubtfulError, endedError, failureFor, failureOf, lateError } from './failure.ts'
+import { nextFrame } from './frame.ts'
+import type { Operation } from './operation.ts'
+import { Places } from './places.ts'
+import type { SessionToken } from './session-token.ts'
+
+export interface PipelineOptions {
+  readonly client: KeyValueServiceClient
+  readonly server: string
+  readonly session: string
+  readonly token: SessionToken
+  /** False: operations fail at once where no connection can be made, instead of trying until their deadline. */
+  readonly retryUnreachable: boolean
+}
+
+type Stream = ClientDuplexStream<PipelineRequest, PipelineResponse>
+
+export class Pipeline {
+  readonly #options: PipelineOptions
+  readonly #places = new Places()
+  readonly #deadlines = new Deadlines((now) => this.#endLate(now))
+
+  #stream: Stream | undefined
+  /** The connection under the stream is up: what is written from now on may reach the node. */
+  #connected = false
+  #framesUnwritten = 0
+  #flushDue = false
+  #reconnectTimer: NodeJS.Timeout | undefined
+  /** Connections lost since the last answer. */
+  #losses = 0
+  #lastLoss: TidemarkError | undefined
+
+  #closed = false
+  #idle: (() => void) | undefined
+
+  constructor(options: PipelineOptions) {
+    this.#options = options
+  }
+
+  submit(operation: Operation): void {
+    if (this.#closed) return operation.fail(closedError())
+    if (this.#places.waiting >= CLIENT_WAITING_MAX) {
+      const message = `${CLIENT_WAITING_MAX} operations wait for their turn already, the most that a client holds; await some before you start more`
+      return operation.fail(new TidemarkError('OVERLOADED', message))
+    }
+    operation.bytes = OPERATION_BYTES_ABOUT + operation.key.length + operation.value.length
+    this.#places.add(operation)
+    this.#deadlines.watch(operation.deadline)
+    this.#flushSoon()
+  }
+
+  /** Takes no more, waits for what was begun, and ends the stream. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (!this.#places.empty) await new Promise<void>((resolve) => (this.#idle = resolve))
+    this.#deadlines.stop()
+    clearTimeout(this.#reconnectTimer)
+    const stream = this.#stream
+    this.#stream = undefined
+    stream?.end()
+  }
+
+  // ---- sending ------------------------------------------------------------------------------------------------
+
+  #flushSoon(): void {
+    if (this.#flushDue) return
+    this.#flushDue = true
+    // A tick that is asked for in a microtask comes after all microtasks: every caller that this turn woke has had its say.
+    process.nextTick(() => {
+      this.#flushDue = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const stream = this.#stream
+    if (stream === undefined) {
+      if (this.#reconnectTimer === undefined && !this.#places.empty) this.#open()
+      return
+    }
+    while (this.#connected && this.#framesUnwritten < CLIENT_FRAMES_UNWRITTEN_MAX) {
+      const frame = nextFrame(this.#places, this.#options.session, this.#options.token)
+      if (frame === undefined) return
+      this.#framesUnwritten += 1
+      stream.write(frame, () => {
+        if (stream !== this.#stream) return
+        this.#framesUnwritten -= 1
+        this.#flush()
+      })
+    }
+  }
+
+  // ---- the connection -----------------------------------------------------------------------------------------
+
+  #open(): void {
+    const { client, server } = this.#options
+    const stream = client.makeBidiStreamRequest(PATH, encodePipelineRequest, decodePipelineResponse)
+    this.#stream = stream
+    this.#framesUnwritten = 0
+    stream.on('data', (response: PipelineResponse) => {
+      if (stream === this.#stream) this.#onAnswers(response)
+    })
+    // Also after the stream is given up: an 'error' without a listener would stop the process.
+    stream.on('error', (error: ServiceError) => {
+      if (stream === this.#stream) this.#onLoss(failureOf(error, server))
+    })
+    stream.on('end', () => {
+      setImmediate(() => {
+        if (stream === this.#stream) this.#onLoss(endedError(server))
+      })
+    })
+    this.#awaitConnection(stream)
+  }
+
+  /** Frames are written only once the connection is up: so a failed attempt leaves no doubt about what it carried. */
+  #awaitConnection(stream: Stream): void {
+    if (stream !== this.#stream) return
+    const channel = this.#options.client.getChannel()
+    const state = channel.getConnectivityState(true)
+    if (state === connectivityState.READY) {
+      this.#connected = true
+      this.#flush()
+      return
+    }
+    // A failed attempt ends the stream itself, with the reason; this only has to notice success.
+    channel.watchConnectivityState(state, Infinity, () => {
+      this.#awaitConnection(stream)
+    })
+  }
+
+  #onLoss(failure: TidemarkError): void {
+    const hadConnection = this.#connected
+    this.#stream?.cancel()
+    this.#stream = undefined
+    this.#connected = false
+    this.#losses += 1
+    this.#lastLoss = failure
+    if (failure.retriable && (hadConnection || this.#options.retryUnreachable)) {
+      this.#places.sendAllAgain(failure)
+    } else {
+      for (const operation of this.#places.all()) {
+        const doubtful = operation.exposed && !operation.isRead && failure.retriable
+        this.#fail(operation, doubtful ? doubtfulError(failure) : failure)
+      }
+    }
+    this.#reconnectTimer = setTimeout(() => {
+      this.#reconnectTimer = undefined
+      this.#flush()
+    }, backoffMs(this.#losses))
+    this.#tellIfIdle()
+  }
+
+  // ---- answers ------------------------------------------------------------------------------------------------
+
+  #onAnswers({ results, logIdentity }: PipelineResponse): void {
+    this.#losses = 0
+    if (logIdentity !== '') this.#options.token.met(logIdentity)
+    // Decoded values are views of the frame: a caller who keeps one row of many must not keep them all.
+    const shared = results.length > 1
+    for (const result of results) {
+      const operation = this.#places.sent(result.id)
+      if (operation === undefined) continue // it ended at its deadline
+      if (shared && result.value.length > 0) result.value = Buffer.from(result.value)
+      this.#onAnswer(operation, result)
+    }
+    if (this.#places.waiting > 0) this.#flushSoon()
+    this.#tellIfIdle()
+  }
+
+  #onAnswer(operation: Operation, result: PipelineResult): void {
+    if (result.applied !== undefined) {
+      this.#options.token.advance(operation.keyspace, result.partition, result.applied)
+    }
+    if (result.reason === '') {
+      this.#places.release(operation)
+      return operation.complete(result)
+    }
+    const failure = failureFor(result.reason, result.message, metadataOf(result))
+    if (!failure.retriable) return this.#fail(operation, failure)
+    operation.failures += 1
+    operation.lastFailure = failure
+    operation.stage = 'resting'
+    setTimeout(() => {
+      if (operation.stage !== 'resting') return
+      this.#places.sendAgain(operation)
+      this.#flushSoon()
+    }, backoffMs(operation.failures))
+  }
+
+  #fail(operation: Operation, failure: TidemarkError): void {
+    this.#places.release(operation)
+    operation.fail(failure)
+  }
+
+  /** @returns the earliest deadline of those left */
+  #endLate(now: number): number {
+    let earliest = Infinity
+    for (const operation of this.#places.all()) {
+      if (operation.deadline > now) {
+        earliest = Math.min(earliest, operation.deadline)
+      } else {
+        const cause = operation.lastFailure ?? (this.#connected ? undefined : this.#lastLoss)
+        this.#fail(operation, lateError(operation, this.#connected, this.#options.server, cause))
+      }
+    }
+    if (this.#places.waiting > 0) this.#flushSoon()
+    this.#tellIfIdle()
+    return earliest
+  }
+
+  #tellIfIdle(): void {
+    if (this.#idle !== undefined && this.#places.empty) this.#idle()
+  }
+}
+
+const PATH = KeyValueServiceService.pipeline.path
+
+/** Of an operation's fields beside key and value, in a frame and in memory. */
+const OPERATION_BYTES_ABOUT = 64
+
+const metadataOf = (result: PipelineResult): Record<string, string> => ({
+  partition: String(result.partition),
+  ...(result.version === undefined ? {} : { version: String(result.version) }),
+})

@@ -1,0 +1,118 @@
+/**
+ * The services as the generated code defines them, with decoders that cannot throw: a request that is no valid message
+ * becomes an error that the handler answers with (grpc-js itself would say INTERNAL). Decoding is bounded, too: small
+ * messages are small, and lists are counted before they cost memory.
+ */
+import {
+  BatchGetRequest,
+  DeleteRequest,
+  GetOutcomeRequest,
+  GetRequest,
+  HistoryRequest,
+  IncrementRequest,
+  KeyValueServiceService,
+  type PipelineRequest,
+  PutRequest,
+  ScanRequest,
+  TransactRequest,
+  WatchRequest,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import {
+  ClusterServiceService,
+  DescribeRequest,
+  DrainRequest,
+} from '../../proto/generated/tidemark/v1/cluster_service.ts'
+import {
+  CreateRequest,
+  KeyspaceServiceService,
+  ListRequest,
+} from '../../proto/generated/tidemark/v1/keyspace_service.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import {
+  FRAME_OPERATIONS_MAX,
+  MESSAGE_BYTES_MAX,
+  SMALL_MESSAGE_BYTES_MAX,
+  TXN_OPERATIONS_MAX,
+} from '../../streams/core/limits.ts'
+import { decodePipelineRequest, encodePipelineResponse } from '../pipeline-codec.ts'
+import { WireReader, decodeGenerated } from '../wire.ts'
+import type { Decoded } from './calls.ts'
+
+type Decoder<Request> = Parameters<typeof decodeGenerated<Request>>[0]
+
+/** The message, or the error that says why it is none. */
+function decoded<Request>(decode: () => Request): Decoded<Request> {
+  try {
+    return decode()
+  } catch (caught) {
+    return TidemarkError.from(caught)
+  }
+}
+
+const guarded =
+  <Request>(decoder: Decoder<Request>, bytesMax: number, fieldsMax?: number) =>
+  (bytes: Buffer): Decoded<Request> =>
+    decoded(() => {
+      if (bytes.length > bytesMax) throw tooLarge('bytes', bytes.length, bytesMax)
+      if (fieldsMax !== undefined) countFields(bytes, fieldsMax)
+      return decodeGenerated(decoder, bytes)
+    })
+
+const tooLarge = (unit: string, actual: number, limit: number): TidemarkError =>
+  new TidemarkError(
+    'BATCH_TOO_LARGE',
+    `the message has ${actual} ${unit}, the limit of this call is ${limit}`,
+    {
+      metadata: { limit: String(limit), actual: String(actual) },
+    },
+  )
+
+function countFields(bytes: Buffer, fieldsMax: number): void {
+  const reader = new WireReader(bytes)
+  let fields = 0
+  while (reader.at < reader.end) {
+    reader.skip(reader.tag())
+    fields += 1
+  }
+  if (fields > fieldsMax) throw tooLarge('entries', fields, fieldsMax)
+}
+
+const small = <Request>(decoder: Decoder<Request>) => guarded(decoder, SMALL_MESSAGE_BYTES_MAX)
+
+/** Fields beside the list: generous, because newer clients may send more. */
+const OTHER_FIELDS = 64
+
+export const keyValueDefinition = {
+  get: { ...KeyValueServiceService.get, requestDeserialize: small(GetRequest) },
+  batchGet: {
+    ...KeyValueServiceService.batchGet,
+    requestDeserialize: guarded(BatchGetRequest, MESSAGE_BYTES_MAX, FRAME_OPERATIONS_MAX + OTHER_FIELDS),
+  },
+  put: { ...KeyValueServiceService.put, requestDeserialize: guarded(PutRequest, MESSAGE_BYTES_MAX) },
+  delete: { ...KeyValueServiceService.delete, requestDeserialize: small(DeleteRequest) },
+  increment: { ...KeyValueServiceService.increment, requestDeserialize: small(IncrementRequest) },
+  transact: {
+    ...KeyValueServiceService.transact,
+    requestDeserialize: guarded(TransactRequest, MESSAGE_BYTES_MAX, 3 * TXN_OPERATIONS_MAX + OTHER_FIELDS),
+  },
+  scan: { ...KeyValueServiceService.scan, requestDeserialize: small(ScanRequest) },
+  watch: { ...KeyValueServiceService.watch, requestDeserialize: small(WatchRequest) },
+  history: { ...KeyValueServiceService.history, requestDeserialize: small(HistoryRequest) },
+  getOutcome: { ...KeyValueServiceService.getOutcome, requestDeserialize: small(GetOutcomeRequest) },
+  pipeline: {
+    ...KeyValueServiceService.pipeline,
+    requestDeserialize: (bytes: Buffer): Decoded<PipelineRequest> =>
+      decoded(() => decodePipelineRequest(bytes)),
+    responseSerialize: encodePipelineResponse,
+  },
+} as const
+
+export const clusterDefinition = {
+  describe: { ...ClusterServiceService.describe, requestDeserialize: small(DescribeRequest) },
+  drain: { ...ClusterServiceService.drain, requestDeserialize: small(DrainRequest) },
+} as const
+
+export const keyspaceDefinition = {
+  create: { ...KeyspaceServiceService.create, requestDeserialize: small(CreateRequest) },
+  list: { ...KeyspaceServiceService.list, requestDeserialize: small(ListRequest) },
+} as const

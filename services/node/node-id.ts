@@ -1,0 +1,43 @@
+/** The name of a node that was given none: a random one that is made once and kept in its data directory. */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Reason, TidemarkError } from '../../streams/core/errors.ts'
+
+const FILE = 'node-id'
+
+/** @throws STORE_UNWRITABLE, DISK_FULL */
+export async function keptNodeId(dataDirectory: string): Promise<string> {
+  const file = join(dataDirectory, FILE)
+  try {
+    await mkdir(dataDirectory, { recursive: true })
+    const known = await kept(file)
+    if (known !== undefined) return known
+    const made = `node-${randomBytes(4).toString('hex')}`
+    await writeFile(file, `${made}\n`, { flag: 'wx' })
+    return made
+  } catch (caught) {
+    const code = caught instanceof Error && 'code' in caught ? String(caught.code) : ''
+    // Another process was faster: it holds the directory, and opening the store will say so.
+    if (code === 'EEXIST') return (await kept(file)) ?? refuse('STORE_UNWRITABLE', dataDirectory, caught)
+    return refuse(code === 'ENOSPC' ? 'DISK_FULL' : 'STORE_UNWRITABLE', dataDirectory, caught)
+  }
+}
+
+async function kept(file: string): Promise<string | undefined> {
+  try {
+    const text = (await readFile(file, 'utf8')).trim()
+    return text === '' ? undefined : text
+  } catch (caught) {
+    if (caught instanceof Error && 'code' in caught && caught.code === 'ENOENT') return undefined
+    throw caught
+  }
+}
+
+function refuse(reason: Reason, directory: string, cause: unknown): never {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  throw new TidemarkError(reason, `cannot write into the data directory ${directory}: ${why}`, {
+    metadata: { directory },
+    cause,
+  })
+}

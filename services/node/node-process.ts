@@ -1,0 +1,141 @@
+/**
+ * A node from start to end. It begins in the order HTTP (so that orchestrators see that it lives), log and replicas, gRPC; it
+ * drains in the order: health says NOT_SERVING and streams end, no new call is taken, calls in flight finish, replicas and log
+ * close, HTTP closes.
+ */
+import { addressText, type Address } from './address.ts'
+import { DRAIN_MS } from '../../streams/core/limits.ts'
+import type { TidemarkNode } from '../../streams/face.ts'
+import type { CallMeter } from './call-meter.ts'
+import { type Serving, isFatal } from './calls.ts'
+import type { Config } from './config.ts'
+import { reportToDatadog } from './datadog.ts'
+import { type HttpServer, serveHttp } from './http.ts'
+import type { Logger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
+import { openConfigured } from './open.ts'
+import { VERSION } from './package-root.ts'
+import { type GrpcServer, serveGrpc } from './server.ts'
+import { type NodeTelemetry, createTelemetry } from './telemetry.ts'
+
+export interface RunningNode {
+  readonly node: TidemarkNode
+  readonly grpc: Address
+  readonly http: Address
+  /** What the node says once it serves. */
+  readonly greeting: string
+  /** Resolves when it has stopped, whoever asked for that. */
+  readonly stopped: Promise<void>
+  /** Drains, then closes everything. Idempotent. */
+  stop(): Promise<void>
+}
+
+export interface Surroundings {
+  readonly logger: Logger
+  /** Gives up while the node opens, for instance while no broker answers. */
+  readonly signal: AbortSignal
+  /** Memory can no longer be trusted: ends the process. */
+  readonly fatal: (bug: unknown) => void
+  /** Opens the node; by default as the configuration says. */
+  readonly open?: (config: Config, telemetry: NodeTelemetry, signal: AbortSignal) => Promise<TidemarkNode>
+}
+
+/** @throws TidemarkError for whatever refuses the node; nothing is left open then. */
+export async function startNode(config: Config, surroundings: Surroundings): Promise<RunningNode> {
+  const { logger, signal, fatal, open = openConfigured } = surroundings
+  const draining = new AbortController()
+  const telemetry = createTelemetry(logger)
+  const meters = new Map<string, CallMeter>()
+  const measured: { node: TidemarkNode | undefined } & Omit<Parameters<typeof createMetrics>[0], 'node'> = {
+    node: undefined,
+    meters,
+    appliedRecords: telemetry.appliedRecords,
+  }
+  const readiness = {
+    get node() {
+      return measured.node
+    },
+    draining: draining.signal,
+  }
+  const http = await serveHttp(config.httpListen, readiness, createMetrics(measured))
+  let node: TidemarkNode | undefined
+  try {
+    node = await open(config, telemetry, signal)
+    measured.node = node
+    const running = { stop: (): void => undefined }
+    const serving: Serving = {
+      node,
+      draining: draining.signal,
+      meters,
+      bug(bug) {
+        if (isFatal(bug)) fatal(bug)
+        else logger.error({ err: bug }, 'a bug: a call failed with INTERNAL')
+      },
+      drain: () => running.stop(),
+    }
+    const grpc = await serveGrpc(serving, config.grpcListen, config.connectionAgeMs)
+    const stopReporting = await reportToDatadog(config, measured, logger)
+    const result = finish({ config, logger, node, grpc, http, draining, stopReporting })
+    running.stop = () => void result.stop()
+    return result
+  } catch (caught) {
+    await node?.close(Date.now())
+    await http.stop()
+    throw caught
+  }
+}
+
+interface Parts {
+  readonly config: Config
+  readonly logger: Logger
+  readonly node: TidemarkNode
+  readonly grpc: GrpcServer
+  readonly http: HttpServer
+  readonly draining: AbortController
+  readonly stopReporting: () => void
+}
+
+function finish({ config, logger, node, grpc, http, draining, stopReporting }: Parts): RunningNode {
+  const forget = node.onReady((ready) => {
+    const replicas = `${node.replicas().length} replicas`
+    if (ready) logger.info(`ready: all ${replicas} are live`)
+    else if (!draining.signal.aborted)
+      logger.warn(`not ready: of ${replicas} some are not live, or the log does not answer`)
+  })
+  const drain = async (): Promise<void> => {
+    const deadline = Date.now() + DRAIN_MS
+    draining.abort()
+    if (!(await grpc.stop(deadline)))
+      logger.warn(`calls were cut off that did not finish in ${DRAIN_MS / 1000} s`)
+    await node.close(Math.max(deadline, Date.now() + CLOSE_MS))
+    forget()
+    stopReporting()
+    await http.stop()
+    logger.info('stopped')
+  }
+  let ended: () => void
+  const stopped = new Promise<void>((resolve) => (ended = resolve))
+  let stopping: Promise<void> | undefined
+  return {
+    node,
+    grpc: grpc.address,
+    http: http.address,
+    greeting: greetingOf(config, grpc.address, http.address),
+    stopped,
+    stop() {
+      stopping ??= drain().finally(() => ended())
+      return stopping
+    },
+  }
+}
+
+/** Milliseconds that replicas and log get to close where calls used up all the time there was. */
+const CLOSE_MS = 1000
+
+function greetingOf(config: Config, grpc: Address, http: Address): string {
+  const log =
+    config.log === 'embedded'
+      ? `embedded log in ${config.dataDirectory}`
+      : `log on Kafka at ${config.kafkaBrokers.join(', ')}, replicas in ${config.dataDirectory}`
+  return `tidemark ${VERSION} listening on grpc://${addressText(grpc)} and http://${addressText(http)}, ${log}`
+}

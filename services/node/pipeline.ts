@@ -1,0 +1,419 @@
+/**
+ * Pipeline: frames of operations in, frames of results out, on one stream.
+ *
+ *   frame ─▶ check ─▶ writes, one by one, in order of arrival ─▶ group commit of the face ─┐
+ *                └──▶ reads of the frame, together ─▶ replicas ────────────────────────────┤
+ *   frame ◀─ all results of this turn of the event loop ◀─ hold while the peer is slow ◀───┘
+ *
+ * An operation is in flight from its arrival until its result is handed to the stream. While PIPELINE_IN_FLIGHT_MAX are (or
+ * PIPELINE_BYTES_IN_FLIGHT_MAX), no further frame is asked of HTTP/2, whose flow control then stops the peer: neither waiting operations nor unread results
+ * can grow. A bad operation has its own result; only a frame that cannot be decoded ends the stream, after the answers to
+ * what came before it.
+ */
+import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js'
+import { asBuffer } from '../../streams/core/bytes.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import {
+  CALL_DEADLINE_MS,
+  PIPELINE_BYTES_IN_FLIGHT_MAX,
+  PIPELINE_FRAME_BYTES,
+  PIPELINE_IN_FLIGHT_MAX,
+  PIPELINE_READS_TOGETHER_MAX,
+} from '../../streams/core/limits.ts'
+import type { Mutation } from '../../streams/core/mutation.ts'
+import type {
+  BatchReadResult,
+  Freshness,
+  Keyspace,
+  Provenance,
+  WriteOptions,
+  WriteResult,
+} from '../../streams/face.ts'
+import {
+  KeyValueServiceService as methods,
+  type PipelineOperation,
+  type PipelineRequest,
+  type PipelineResponse,
+  type PipelineResult,
+  type TransactRequest,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { newResult, resultSizeAbout } from '../pipeline-codec.ts'
+import { type CallMeter, callBegan, callEnded } from './call-meter.ts'
+import { type Decoded, type HandlerOf, type Serving, meterOf } from './calls.ts'
+import type { keyValueDefinition } from './definitions.ts'
+import { rejectionText } from './messages.ts'
+import { toDelete, toIncrement, toPut } from './mutations.ts'
+import { toGrpcError } from './status.ts'
+import { traceparentOf } from './trace-context.ts'
+import { toTransaction, transactResults } from './transact.ts'
+import {
+  checkConsistency,
+  checkDurability,
+  checkKey,
+  checkToken,
+  keyspaceName,
+  refuse,
+  refuseField,
+} from './validate.ts'
+
+type Call = ServerDuplexStream<Decoded<PipelineRequest>, PipelineResponse>
+
+export function keyValuePipeline(serving: Serving): HandlerOf<typeof keyValueDefinition.pipeline> {
+  const meter = meterOf(serving, methods.pipeline)
+  return (call) => {
+    new PipelineStream(serving, meter, call).run()
+  }
+}
+
+/** What the operations of a frame share. */
+interface Frame {
+  readonly keyspace: Keyspace
+  readonly freshness: Freshness
+  readonly options: WriteOptions
+  readonly session: string
+}
+
+class PipelineStream {
+  readonly #serving: Serving
+  readonly #meter: CallMeter
+  readonly #call: Call
+  readonly #began: number
+  readonly #deadline: number
+  readonly #traceparent: string
+  /** Operations that have no result yet: their bytes by id. */
+  readonly #waiting = new Map<number, number>()
+  /** Operations whose result has not been handed to the stream, and the bytes of those or of their results. */
+  #inFlight = 0
+  #bytesInFlight = 0
+  /** Results that wait for the end of this turn, or for the peer. */
+  #results: PipelineResult[] = []
+  #flushing = false
+  #blocked = false
+  #introduced = false
+  /** Asks for the next frame, when one was asked for while too much was in flight. */
+  #askLater: (() => void) | undefined
+  /** No frame is read any more: the peer has sent its last, or `#error` ends the stream. */
+  #closing = false
+  #error: TidemarkError | undefined
+  #gone = false
+
+  constructor(serving: Serving, meter: CallMeter, call: Call) {
+    this.#serving = serving
+    this.#meter = meter
+    this.#call = call
+    this.#began = callBegan(meter)
+    const deadline = call.getDeadline()
+    this.#deadline = typeof deadline === 'number' ? deadline : deadline.getTime()
+    this.#traceparent = traceparentOf(call)
+  }
+
+  run(): void {
+    const call = this.#call
+    // A paused stream would still gather frames up to its own mark, 16 of up to 20 MiB: so the gate is where it asks for them.
+    const ask = call._read.bind(call)
+    call._read = (size) => {
+      if (this.#open()) ask(size)
+      else this.#askLater = () => ask(size)
+    }
+    const drain = (): void => this.#close(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
+    this.#serving.draining.addEventListener('abort', drain)
+    call.on('data', (frame: Decoded<PipelineRequest>) => this.#frame(frame))
+    call.on('end', () => this.#close(undefined))
+    call.on('drain', () => {
+      this.#blocked = false
+      this.#flush()
+    })
+    call.on('cancelled', () => this.#leave(grpcStatus.CANCELLED))
+    call.on('close', () => {
+      this.#leave(grpcStatus.CANCELLED)
+      this.#serving.draining.removeEventListener('abort', drain)
+    })
+    if (this.#serving.draining.aborted) drain()
+  }
+
+  #open(): boolean {
+    return (
+      this.#inFlight < PIPELINE_IN_FLIGHT_MAX &&
+      this.#bytesInFlight < PIPELINE_BYTES_IN_FLIGHT_MAX &&
+      this.#error === undefined
+    )
+  }
+
+  #frame(request: Decoded<PipelineRequest>): void {
+    if (this.#closing) return
+    if (request instanceof TidemarkError) {
+      this.#close(request)
+      return
+    }
+    this.#inFlight += request.operations.length
+    const frame = this.#prepare(request)
+    const reads: PipelineOperation[] = []
+    for (const operation of request.operations) {
+      if (this.#waiting.has(operation.id)) {
+        const error = refuseField('id', `the operation ${operation.id} still waits for its answer`)
+        this.#settle(failure(operation.id, error))
+        continue
+      }
+      const bytes = operation.key.length + operation.value.length
+      this.#waiting.set(operation.id, bytes)
+      this.#bytesInFlight += bytes
+      if (frame instanceof TidemarkError) {
+        this.#fail(operation.id, frame)
+        continue
+      }
+      try {
+        if (operation.kind === Kind.PIPELINE_OPERATION_KIND_GET) {
+          checkKey(operation.key, 'key')
+          reads.push(operation)
+        } else this.#write(frame, operation)
+      } catch (caught) {
+        this.#fail(operation.id, caught)
+      }
+    }
+    if (reads.length > 0 && !(frame instanceof TidemarkError)) void this.#readAll(frame, reads)
+  }
+
+  /** What is wrong with a frame as a whole is the answer to each of its operations. */
+  #prepare(request: PipelineRequest): Frame | TidemarkError {
+    try {
+      const deadline = Math.min(this.#deadline, Date.now() + CALL_DEADLINE_MS)
+      return {
+        keyspace: this.#serving.node.keyspace(keyspaceName(request.keyspace)),
+        freshness: {
+          consistency: checkConsistency(request.consistency),
+          token: checkToken(request.token),
+          deadline,
+        },
+        options: { durability: checkDurability(request.durability), deadline },
+        session: request.session,
+      }
+    } catch (caught) {
+      return TidemarkError.from(caught)
+    }
+  }
+
+  #write(frame: Frame, operation: PipelineOperation): void {
+    const { keyspace, options } = frame
+    const id = operation.id
+    const requestId = requestIdOf(frame.session, operation)
+    if (operation.kind === Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
+      const request = operation.transaction
+      if (request === undefined) throw refuseField('transaction', 'it is missing')
+      const { mutation, reads } = toTransaction(keyspace, request, requestId, this.#traceparent)
+      keyspace.write(mutation, options, reads).then(
+        (written) => this.#settleWrite(id, written, request),
+        (caught: unknown) => this.#fail(id, caught),
+      )
+      return
+    }
+    keyspace.write(this.#mutation(operation, requestId), options).then(
+      (written) => this.#settleWrite(id, written, undefined),
+      (caught: unknown) => this.#fail(id, caught),
+    )
+  }
+
+  #mutation(operation: PipelineOperation, requestId: string): Mutation {
+    switch (operation.kind) {
+      case Kind.PIPELINE_OPERATION_KIND_PUT:
+        return toPut(operation, requestId, this.#traceparent)
+      case Kind.PIPELINE_OPERATION_KIND_DELETE:
+        return toDelete(operation, requestId, this.#traceparent)
+      case Kind.PIPELINE_OPERATION_KIND_INCREMENT:
+        return toIncrement(operation, requestId, this.#traceparent)
+      default:
+        throw refuseField('kind', `there is no PipelineOperationKind with the number ${operation.kind}`)
+    }
+  }
+
+  /** The reads of a frame, so many together that neither a turn of the event loop nor their values grow large. */
+  async #readAll(frame: Frame, operations: readonly PipelineOperation[]): Promise<void> {
+    for (let from = 0; from < operations.length && !this.#gone; from += PIPELINE_READS_TOGETHER_MAX) {
+      if (from > 0 && this.#blocked) await this.#unblocked()
+      await this.#read(frame, operations.slice(from, from + PIPELINE_READS_TOGETHER_MAX), true)
+    }
+  }
+
+  async #read(frame: Frame, operations: readonly PipelineOperation[], apart: boolean): Promise<void> {
+    const { keyspace, freshness } = frame
+    let read: BatchReadResult
+    try {
+      read = await keyspace.getMany(
+        operations.map((operation) => operation.key),
+        freshness,
+      )
+    } catch (caught) {
+      const groups = apart ? byPartition(keyspace, operations) : []
+      // One partition that cannot answer must not fail the reads of the others.
+      if (groups.length > 1) await Promise.all(groups.map((group) => this.#read(frame, group, false)))
+      else for (const operation of operations) this.#fail(operation.id, caught)
+      return
+    }
+    const provenance: Provenance[] = []
+    for (const each of read.provenance) provenance[each.partition] = each
+    operations.forEach((operation, index) => {
+      const partition = keyspace.partitionOf(operation.key)
+      const result = newResult(operation.id)
+      result.partition = partition
+      result.applied = provenance[partition]?.applied
+      const row = read.rows[index]
+      if (row !== undefined) {
+        result.version = row.version
+        result.value = asBuffer(row.value)
+        result.expiresAtMs = row.expiresAt
+        result.contentType = row.contentType
+      }
+      this.#answer(result)
+    })
+  }
+
+  #settleWrite(id: number, written: WriteResult, transaction: TransactRequest | undefined): void {
+    const { outcome, partition } = written
+    const result = newResult(id)
+    result.partition = partition
+    result.applied = written.offset
+    if (outcome !== undefined) {
+      result.version = outcome.version
+      result.duplicate = outcome.duplicate
+      if (outcome.status === 'rejected') {
+        result.reason = outcome.reason
+        result.message = rejectionText(outcome)
+      } else {
+        if (outcome.number !== undefined) result.number = outcome.number.toString()
+        if (outcome.succeeded !== undefined) {
+          result.succeeded = outcome.succeeded
+          if (transaction !== undefined) {
+            result.results = transactResults(transaction, outcome.succeeded, written.reads, partition)
+          }
+        }
+      }
+    }
+    this.#answer(result)
+  }
+
+  #fail(id: number, caught: unknown): void {
+    const error = TidemarkError.from(caught)
+    if (error.reason === 'INTERNAL') this.#serving.bug(caught)
+    this.#answer(failure(id, error))
+  }
+
+  #answer(result: PipelineResult): void {
+    this.#bytesInFlight -= this.#waiting.get(result.id) ?? 0
+    this.#waiting.delete(result.id)
+    this.#settle(result)
+  }
+
+  #settle(result: PipelineResult): void {
+    if (this.#gone) return
+    this.#results.push(result)
+    this.#bytesInFlight += result.value.length
+    if (this.#flushing) return
+    this.#flushing = true
+    // After all promises of this turn: what one group commit settled goes out as one frame.
+    process.nextTick(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    while (this.#results.length > 0 && !this.#blocked && !this.#gone) {
+      const results = this.#cut()
+      this.#inFlight -= results.length
+      for (const result of results) this.#bytesInFlight -= result.value.length
+      const { logIdentity, nodeId } = this.#serving.node.description
+      const response = this.#introduced
+        ? { results, logIdentity: '', nodeId: '' }
+        : { results, logIdentity, nodeId }
+      this.#introduced = true
+      this.#blocked = !this.#call.write(response)
+    }
+    if (this.#closing) this.#finish()
+    else if (this.#askLater !== undefined && this.#open()) {
+      const ask = this.#askLater
+      this.#askLater = undefined
+      ask()
+    }
+  }
+
+  /** The next results that fit a frame. */
+  #cut(): PipelineResult[] {
+    const all = this.#results
+    let bytes = 0
+    let count = 0
+    while (count < all.length && bytes < PIPELINE_FRAME_BYTES) {
+      const result = all[count]
+      if (result !== undefined) bytes += resultSizeAbout(result)
+      count += 1
+    }
+    if (count === all.length) {
+      this.#results = []
+      return all
+    }
+    return all.splice(0, count)
+  }
+
+  #unblocked(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#call.off('drain', done)
+        this.#call.off('close', done)
+        resolve()
+      }
+      this.#call.on('drain', done)
+      this.#call.on('close', done)
+    })
+  }
+
+  /** Reads no further frame; ends once all that was begun is answered. */
+  #close(error: TidemarkError | undefined): void {
+    this.#error ??= error
+    this.#closing = true
+    this.#finish()
+  }
+
+  #finish(): void {
+    if (this.#gone || this.#inFlight > 0 || this.#results.length > 0) return
+    if (this.#error === undefined) {
+      this.#leave(grpcStatus.OK)
+      this.#call.end()
+    } else {
+      const error = toGrpcError(this.#error)
+      this.#leave(error.code)
+      this.#call.emit('error', error)
+    }
+  }
+
+  #leave(code: grpcStatus): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#results = []
+    callEnded(this.#meter, code, this.#began)
+  }
+}
+
+function failure(id: number, error: TidemarkError): PipelineResult {
+  const result = newResult(id)
+  result.reason = error.reason
+  result.message = error.message
+  return result
+}
+
+function requestIdOf(session: string, operation: PipelineOperation): string {
+  if (operation.sequence === undefined) return ''
+  if (session === '') {
+    throw refuse('REQUEST_ID_INVALID', 'sequence: a sequence needs the session of the frame', 'session')
+  }
+  return `${session}/${operation.sequence}`
+}
+
+function byPartition(keyspace: Keyspace, operations: readonly PipelineOperation[]): PipelineOperation[][] {
+  const groups = new Map<number, PipelineOperation[]>()
+  for (const operation of operations) {
+    const partition = keyspace.partitionOf(operation.key)
+    const group = groups.get(partition)
+    if (group === undefined) groups.set(partition, [operation])
+    else group.push(operation)
+  }
+  return [...groups.values()]
+}

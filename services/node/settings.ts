@@ -1,0 +1,172 @@
+/** The table of settings: name, type, default and meaning of each. config.ts reads them, the docs are made from them. */
+import { z } from 'zod'
+import { PARTITIONS_MAX } from '../../streams/core/limits.ts'
+import { type Address, parseAddress } from './address.ts'
+
+export interface Setting<Value, Standard extends string | undefined = string | undefined> {
+  readonly name: string
+  /** For people: what may stand there. */
+  readonly type: string
+  readonly schema: z.ZodType<Value, string>
+  /** As text, as the environment would have it; undefined = unset. */
+  readonly standard: Standard
+  readonly meaning: string
+  /** Never shown. */
+  readonly secret?: true
+}
+
+const setting = <Value, Standard extends string | undefined>(
+  name: string,
+  type: string,
+  schema: z.ZodType<Value, string>,
+  standard: Standard,
+  meaning: string,
+): Setting<Value, Standard> => ({ name, type, schema, standard, meaning })
+
+const whole = (least: number, most: number): z.ZodType<number, string> =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be ${least} to ${most}`)
+
+const address = z.string().transform((text, context): Address => {
+  const found = parseAddress(text)
+  if (found !== undefined) return found
+  context.addIssue('must be host:port, such as 127.0.0.1:7400 or [::1]:7400')
+  return z.NEVER
+})
+
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+    'must be 1 to 100 of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+  )
+
+const brokers = z.string().transform((text, context): readonly string[] => {
+  const list = text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '')
+  for (const each of list) {
+    if (parseAddress(each) === undefined)
+      context.addIssue(`has ${JSON.stringify(each)}, which is not host:port`)
+  }
+  return list
+})
+
+const flag = z
+  .enum(['0', '1', 'false', 'true', ''], 'must be 1 or 0')
+  .transform((text) => text === '1' || text === 'true')
+
+export const SETTINGS = {
+  log: setting(
+    'TIDEMARK_LOG',
+    'embedded | kafka',
+    z.enum(['embedded', 'kafka'], 'must be embedded or kafka'),
+    'embedded',
+    'where the log is: in the data directory of this process, or on Kafka',
+  ),
+  kafkaBrokers: setting(
+    'TIDEMARK_KAFKA_BROKERS',
+    'host:port,…',
+    brokers,
+    '',
+    'some brokers of the Kafka cluster; the others are found through them; needed with TIDEMARK_LOG=kafka',
+  ),
+  dataDirectory: setting(
+    'TIDEMARK_DATA_DIR',
+    'path',
+    z.string().min(1, 'must be a path'),
+    './data',
+    'holds the replicas (they can be built again from the log), and the embedded log itself (it cannot)',
+  ),
+  cluster: setting(
+    'TIDEMARK_CLUSTER',
+    'name',
+    name,
+    'tidemark',
+    'prefix of the topics: <cluster>.<keyspace>',
+  ),
+  nodeId: setting(
+    'TIDEMARK_NODE_ID',
+    'name',
+    name,
+    undefined,
+    'name of this node, unlike that of any other; unset: a random one that is kept in the data directory',
+  ),
+  grpcListen: setting(
+    'TIDEMARK_GRPC_LISTEN',
+    'host:port',
+    address,
+    '127.0.0.1:7400',
+    'serves gRPC; port 0 = any',
+  ),
+  grpcAdvertise: setting(
+    'TIDEMARK_GRPC_ADVERTISE',
+    'host:port',
+    address,
+    undefined,
+    'where clients and other nodes reach this one; unset: as it listens',
+  ),
+  httpListen: setting(
+    'TIDEMARK_HTTP_LISTEN',
+    'host:port',
+    address,
+    '127.0.0.1:7480',
+    'serves /livez, /readyz and /metrics; port 0 = any',
+  ),
+  partitions: setting(
+    'TIDEMARK_PARTITIONS',
+    `1 to ${PARTITIONS_MAX}`,
+    whole(1, PARTITIONS_MAX),
+    '16',
+    'partitions of new keyspaces that do not say otherwise; fixed for ever once a keyspace is there',
+  ),
+  replication: setting(
+    'TIDEMARK_REPLICATION',
+    '1 to 100',
+    whole(1, 100),
+    '3',
+    'copies that Kafka keeps of the topics of new keyspaces',
+  ),
+  dev: setting(
+    'TIDEMARK_DEV',
+    '0 | 1',
+    flag,
+    '0',
+    'development: serves topics that can lose acknowledged writes, and makes them with one copy',
+  ),
+  connectionAgeMs: setting(
+    'TIDEMARK_GRPC_CONNECTION_AGE_MS',
+    'milliseconds',
+    whole(0, 2 ** 31 - 2),
+    '0',
+    'closes connections of this age gracefully, so that clients spread over new nodes; 0 = never',
+  ),
+  logLevel: setting(
+    'TIDEMARK_LOG_LEVEL',
+    'trace | debug | info | warn | error | fatal | silent',
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'must be a level of pino'),
+    'info',
+    'the least level that is logged',
+  ),
+  datadogHost: setting(
+    'DD_AGENT_HOST',
+    'host',
+    z.string(),
+    undefined,
+    'sends metrics to the Datadog agent there (DogStatsD); DD_ENV, DD_SERVICE, DD_VERSION and DD_TAGS become tags',
+  ),
+  datadogUrl: setting(
+    'DD_DOGSTATSD_URL',
+    'udp://host:port | unix:///path',
+    z.string(),
+    undefined,
+    'the same by address',
+  ),
+} as const
+
+/** Names that other programs of Tidemark read from the same environment. */
+export const OTHER_NAMES = ['TIDEMARK_SERVER', 'TIDEMARK_CACHE_DIR'] as const

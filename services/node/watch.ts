@@ -1,0 +1,119 @@
+/**
+ * Watch: one message for each pull of the face's watch, so that what gathered while the peer was slow goes out together.
+ * The stream ends when the peer leaves, when the node drains (NODE_DRAINING: resume on another node with the last token),
+ * or with the error of the watch.
+ */
+import type { ServerWritableStream } from '@grpc/grpc-js'
+import {
+  KeyValueServiceService as methods,
+  WatchMark as WatchMarkNumber,
+  type WatchRequest,
+  type WatchResponse,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { unreachable } from '../../streams/core/assert.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import { WATCH_PROGRESS_MS_MAX } from '../../streams/core/limits.ts'
+import { partition } from '../../streams/core/types.ts'
+import type { KeyRange, WatchMark, WatchOptions } from '../../streams/face.ts'
+import { type HandlerOf, type Serving, type Streaming, serverStreaming, writable } from './calls.ts'
+import type { keyValueDefinition } from './definitions.ts'
+import { tokenMessage, watchEventMessage } from './messages.ts'
+import { rangeOf, rangeOfKey, rangeOfPrefix } from './range.ts'
+import { checkToken, keyspaceName, refuseField } from './validate.ts'
+
+const MARK_NUMBERS = {
+  events: WatchMarkNumber.WATCH_MARK_UNSPECIFIED,
+  'initial-end': WatchMarkNumber.WATCH_MARK_INITIAL_END,
+  progress: WatchMarkNumber.WATCH_MARK_PROGRESS,
+  'delta-begin': WatchMarkNumber.WATCH_MARK_DELTA_BEGIN,
+} as const satisfies Record<WatchMark, WatchMarkNumber>
+
+export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefinition.watch> {
+  const { node, draining } = serving
+  const { logIdentity } = node.description
+
+  const watch: Streaming<WatchRequest, WatchResponse> = async (request, call) => {
+    const keyspace = node.keyspace(keyspaceName(request.keyspace))
+    const watching = await keyspace.watch(optionsOf(request))
+    let over = false
+    const deliver = async (): Promise<void> => {
+      for await (const message of watching) {
+        if (over) return
+        const more = call.write({
+          events: message.events.map(watchEventMessage),
+          token: tokenMessage(logIdentity, message.positions),
+          mark: MARK_NUMBERS[message.mark],
+        })
+        if (!more) await writable(call)
+        if (over) return
+      }
+    }
+    // A pull may wait as long as nothing happens: leaving and draining do not wait for it.
+    const ended = leaving(call, draining)
+    try {
+      await Promise.race([deliver(), ended.promise])
+    } finally {
+      over = true
+      ended.forget()
+      watching.return?.().catch(serving.bug)
+    }
+  }
+  return serverStreaming(serving, methods.watch, watch)
+}
+
+/** Resolves when the peer has left, rejects when the node drains. */
+function leaving(
+  call: ServerWritableStream<unknown, unknown>,
+  draining: AbortSignal,
+): { readonly promise: Promise<void>; forget(): void } {
+  let leave = (): void => {}
+  let drain = (): void => {}
+  const promise = new Promise<void>((resolve, reject) => {
+    leave = resolve
+    drain = () => {
+      reject(new TidemarkError('NODE_DRAINING', 'the node is shutting down: resume the watch on another one'))
+    }
+  })
+  call.on('cancelled', leave)
+  draining.addEventListener('abort', drain)
+  if (call.cancelled) leave()
+  else if (draining.aborted) drain()
+  return {
+    promise,
+    forget() {
+      call.off('cancelled', leave)
+      draining.removeEventListener('abort', drain)
+    },
+  }
+}
+
+function optionsOf(request: WatchRequest): WatchOptions {
+  const progress = request.progressIntervalMs
+  if (progress > WATCH_PROGRESS_MS_MAX) {
+    throw refuseField('progress_interval_ms', `${progress} ms, the limit is ${WATCH_PROGRESS_MS_MAX}`)
+  }
+  return {
+    range: selected(request.selector),
+    resume: checkToken(request.resume, 'resume'),
+    initialRows: request.initialRows,
+    partitions: request.partitions.length === 0 ? undefined : [...new Set(request.partitions)].map(partition),
+    progressIntervalMs: progress === 0 ? undefined : progress,
+    exact: request.exact,
+    previousRows: request.previousRows,
+  }
+}
+
+function selected(selector: WatchRequest['selector']): KeyRange {
+  switch (selector?.$case) {
+    case undefined:
+      return { start: Buffer.alloc(0), end: undefined }
+    case 'key':
+      return rangeOfKey(selector.value)
+    case 'prefix':
+      return rangeOfPrefix(selector.value)
+    case 'range':
+      return rangeOf(selector.value.start, selector.value.end)
+    default:
+      return unreachable(selector)
+  }
+}

@@ -2,7 +2,6 @@
 import { must } from './core/assert.ts'
 import { bytesToText } from './core/bytes.ts'
 import { TidemarkError } from './core/errors.ts'
-import { encodeBarrier } from './core/encode.ts'
 import { checkKey, checkMutation } from './core/checks.ts'
 import { HISTORY_ROWS_MAX, WATCHERS_MAX } from './core/limits.ts'
 import { partitionOf } from './core/partitioner.ts'
@@ -11,13 +10,11 @@ import type { Mutation, Row } from './core/mutation.ts'
 import type { Offset, Partition } from './core/types.ts'
 import type {
   BatchReadResult,
-  Consistency,
   Freshness,
   HistoryResult,
   Keyspace,
   KeyspaceInfo,
   OutcomeResult,
-  Provenance,
   ReadResult,
   Scan,
   ScanOptions,
@@ -28,6 +25,7 @@ import type {
   WriteOptions,
   WriteResult,
 } from './face.ts'
+import { Freshener, provenance } from './freshness.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
 import {
@@ -39,7 +37,6 @@ import {
   getRows,
   rowHistory,
 } from './replica/read.ts'
-import { ReadIndex } from './replica/read-index.ts'
 import type { Replica } from './replica/replica.ts'
 import { scanRows } from './replica/scan.ts'
 import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
@@ -62,12 +59,12 @@ export interface KeyspaceOptions {
 export class LocalKeyspace implements Keyspace {
   readonly replicas: readonly Replica[]
   readonly #options: KeyspaceOptions
-  readonly #readIndex: ReadIndex
+  readonly #freshness: Freshener
 
   constructor(options: KeyspaceOptions) {
     this.#options = options
     this.replicas = options.replicas
-    this.#readIndex = new ReadIndex(options.log, options.topic)
+    this.#freshness = new Freshener(options)
   }
 
   get info(): KeyspaceInfo {
@@ -167,19 +164,19 @@ export class LocalKeyspace implements Keyspace {
 
   async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
     const replica = this.#replicaOf(key)
-    const consistency = await this.#fresh(replica, freshness)
+    const consistency = await this.#freshness.of(replica, freshness)
     return { ...provenance(replica, consistency), row: getRow(replica, key) }
   }
 
   async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
     const replica = this.#replicaOf(key)
     const position = { keyspace: this.#options.name, partition: replica.state.partition, offset: at }
-    await this.#fresh(replica, {
+    await this.#freshness.of(replica, {
       ...freshness,
       consistency: 'session',
       token: { logIdentity: '', positions: [position] },
     })
-    const consistency = await this.#fresh(replica, freshness)
+    const consistency = await this.#freshness.of(replica, freshness)
     return { ...provenance(replica, consistency), row: getRowAt(replica, key, at) }
   }
 
@@ -192,7 +189,7 @@ export class LocalKeyspace implements Keyspace {
       else group.push(at)
     })
     const touched = [...groups.keys()]
-    const kept = await Promise.all(touched.map((replica) => this.#fresh(replica, freshness)))
+    const kept = await Promise.all(touched.map((replica) => this.#freshness.of(replica, freshness)))
     const rows = new Array<Row | undefined>(keys.length)
     const seen = touched.map((replica, index) => {
       const places = groups.get(replica) ?? []
@@ -208,7 +205,7 @@ export class LocalKeyspace implements Keyspace {
 
   async scan(options: ScanOptions): Promise<Scan> {
     for (const replica of this.replicas) if (replica.stopped !== undefined) throw replica.refusal()
-    await Promise.all(this.replicas.map((replica) => this.#fresh(replica, options)))
+    await Promise.all(this.replicas.map((replica) => this.#freshness.of(replica, options)))
     // From here to the snapshots nothing is awaited: token and rows are of one moment.
     const token: Token = {
       logIdentity: this.#options.log.identity,
@@ -250,21 +247,21 @@ export class LocalKeyspace implements Keyspace {
   /** What cannot be delivered is refused at once, not in the middle of the stream. */
   async #checkResume(replicas: readonly Replica[], options: WatchOptions): Promise<void> {
     if (options.resume === undefined) return
-    this.#checkToken(options.resume)
+    this.#freshness.checkToken(options.resume)
     for (const replica of replicas) {
       const { partition, historyStart, tombstoneStart, next } = replica.state
-      const seen = this.#position(options.resume, partition)
+      const seen = this.#freshness.seen(options.resume, partition)
       if (seen === undefined) continue
       const wanted = (seen + 1) as Offset
       if (wanted < historyStart && (options.exact === true || wanted < tombstoneStart))
         throw compacted(replica, wanted, options.exact === true ? historyStart : tombstoneStart)
-      if (wanted > next) await this.#checkReached(replica, seen)
+      if (wanted > next) await this.#freshness.checkReached(replica, seen)
     }
   }
 
   async history(key: Uint8Array, limit: number, freshness: Freshness): Promise<HistoryResult> {
     const replica = this.#replicaOf(key)
-    const consistency = await this.#fresh(replica, freshness)
+    const consistency = await this.#freshness.of(replica, freshness)
     const { versions, complete } = rowHistory(
       replica,
       key,
@@ -281,7 +278,7 @@ export class LocalKeyspace implements Keyspace {
     const replica = this.#replica(partition)
     if (replica.stopped !== undefined) throw replica.refusal()
     const position = { keyspace: this.#options.name, partition, offset }
-    await this.#fresh(replica, {
+    await this.#freshness.of(replica, {
       consistency: 'session',
       token: { logIdentity: '', positions: [position] },
       deadline,
@@ -299,90 +296,6 @@ export class LocalKeyspace implements Keyspace {
         `offset ${offset} of partition ${partition} holds no mutation: a control record, an aborted transaction or a gap`,
       )
     return { ...provenance(replica, 'session'), outcomes: record.outcomes, time: record.time }
-  }
-
-  // ---- freshness ----
-
-  /** Waits until the replica is as fresh as asked for; resolves with the promise that is kept. */
-  async #fresh(replica: Replica, freshness: Freshness): Promise<Consistency> {
-    const { token, deadline } = freshness
-    if (token !== undefined) this.#checkToken(token)
-    const seen = token === undefined ? undefined : this.#position(token, replica.state.partition)
-    const consistency = freshness.consistency ?? (seen === undefined ? 'linearizable' : 'session')
-    if (consistency === 'eventual') return consistency
-    // A token is honoured under every promise that waits: linearizable includes what the token saw.
-    if (seen !== undefined && replica.state.next <= seen) {
-      await this.#checkReached(replica, seen)
-      await this.#wait(replica, (seen + 1) as Offset, deadline)
-    }
-    if (consistency === 'linearizable') {
-      const end = await this.#verifiedEnd(replica, deadline)
-      if (end !== undefined && replica.state.next < end) await this.#wait(replica, end, deadline)
-    }
-    if (replica.stopped !== undefined) throw replica.refusal()
-    return consistency
-  }
-
-  /** @returns undefined when a barrier has been applied instead: then the replica is fresh already. */
-  async #verifiedEnd(replica: Replica, deadline: number): Promise<Offset | undefined> {
-    try {
-      return await this.#readIndex.end(replica.state.partition)
-    } catch (caught) {
-      const error = TidemarkError.from(caught)
-      if (error.reason !== 'LOG_UNAVAILABLE') throw error
-      await this.#options.writer.control(replica, encodeBarrier(), deadline)
-      return undefined
-    }
-  }
-
-  async #wait(replica: Replica, next: Offset, deadline: number): Promise<void> {
-    if (replica.state.next >= next) return
-    await replica.waiters.wait(next, deadline)
-  }
-
-  /** A token that names an offset which the log never gave is refused: waiting for it would never end. */
-  async #checkReached(replica: Replica, seen: Offset): Promise<void> {
-    if (seen < replica.logEnd || seen < replica.state.next) return
-    const { end } = await this.#options.log.offsets(this.#options.topic, replica.state.partition)
-    if (seen < end) return
-    throw new TidemarkError(
-      'TOKEN_BEYOND_LOG',
-      `the token names offset ${seen} of partition ${replica.state.partition}, the log ends at ${end}`,
-      { metadata: { partition: String(replica.state.partition), log_end: String(end) } },
-    )
-  }
-
-  #checkToken(token: Token): void {
-    const { identity } = this.#options.log
-    if (token.logIdentity !== '' && token.logIdentity !== identity)
-      throw new TidemarkError(
-        'TOKEN_INVALID',
-        `the token is of log ${token.logIdentity}, this node serves log ${identity}: drop the token`,
-        { metadata: { log_identity: identity } },
-      )
-    for (const { keyspace, partition } of token.positions)
-      if (keyspace === this.#options.name && partition >= this.replicas.length)
-        throw new TidemarkError(
-          'TOKEN_INVALID',
-          `the token names partition ${partition}, keyspace ${keyspace} has ${this.replicas.length}`,
-        )
-  }
-
-  #position(token: Token, partition: Partition): Offset | undefined {
-    return token.positions.find(
-      (position) => position.partition === partition && position.keyspace === this.#options.name,
-    )?.offset
-  }
-}
-
-function provenance(replica: Replica, consistency: Consistency): Provenance {
-  const { next, partition } = replica.state
-  return {
-    partition,
-    applied: next === 0 ? undefined : ((next - 1) as Offset),
-    logEnd: Math.max(replica.logEnd, next) as Offset,
-    logEndAgeMs: replica.logEndAgeMs,
-    consistency,
   }
 }
 

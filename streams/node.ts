@@ -13,7 +13,14 @@ import { KEYSPACES_MAX, TICK_MS, VALUE_BYTES_MAX } from './core/limits.ts'
 import { decodeState, newState } from './core/state.ts'
 import { EMPTY } from './core/bytes.ts'
 import type { NewRecord, Offset, Partition } from './core/types.ts'
-import type { Keyspace, KeyspaceInfo, KeyspaceSettings, NodeDescription, ReplicaStatus, TidemarkNode } from './face.ts'
+import type {
+  Keyspace,
+  KeyspaceInfo,
+  KeyspaceSettings,
+  NodeDescription,
+  ReplicaStatus,
+  TidemarkNode,
+} from './face.ts'
 import { LocalKeyspace } from './keyspace.ts'
 import { checkKeyspace, differingSetting, isKeyspaceName } from './keyspace-settings.ts'
 import type { Log, TopicDescription } from './log/log.ts'
@@ -119,7 +126,9 @@ class LocalNode implements TidemarkNode {
   keyspace(name: string): Keyspace {
     const keyspace = this.#keyspaces.get(name === '' ? DEFAULT_KEYSPACE : name)
     if (keyspace === undefined)
-      throw new TidemarkError('KEYSPACE_NOT_FOUND', `there is no keyspace "${name}"`, { metadata: { keyspace: name } })
+      throw new TidemarkError('KEYSPACE_NOT_FOUND', `there is no keyspace "${name}"`, {
+        metadata: { keyspace: name },
+      })
     return keyspace
   }
 
@@ -249,7 +258,8 @@ class LocalNode implements TidemarkNode {
       if (!this.#leads.has(`${replica.topic}/${replica.state.partition}`)) continue
       const { incarnation, epoch, time } = replica.state
       // Its offset becomes the epoch once it is applied; until then this node acts as leader of nothing here.
-      if (incarnation !== this.#incarnation) this.#act(replica, encodeLead(this.#options.nodeId, this.#incarnation))
+      if (incarnation !== this.#incarnation)
+        this.#act(replica, encodeLead(this.#options.nodeId, this.#incarnation))
       else if (replica.nextDue() <= Math.max(now, time)) this.#act(replica, encodeTick(epoch))
     }
     this.#noticeReady()

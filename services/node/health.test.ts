@@ -1,25 +1,20 @@
 import { once } from 'node:events'
-import { type ClientReadableStream, type ServiceError, credentials, loadPackageDefinition, status } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
+import { credentials, status } from '@grpc/grpc-js'
 import { expect } from 'chai'
-import { protoPath } from 'grpc-health-check'
+import {
+  HealthCheckRequest,
+  type HealthCheckResponse,
+  HealthCheckResponse_ServingStatus as Serving,
+  HealthClient,
+} from '../../proto/generated/grpc/health/v1/health.ts'
 import { type Served, ask, serveFake } from './served.fake.ts'
-
-interface Health {
-  check(request: { service: string }, done: (error: ServiceError | null, response: { status: string }) => void): unknown
-  watch(request: { service: string }): ClientReadableStream<{ status: string }>
-  close(): void
-}
 
 describe('grpc.health.v1', () => {
   let served: Served
-  let health: Health
+  let health: HealthClient
   beforeEach(async () => {
     served = await serveFake()
-    const definition = loadPackageDefinition(loadSync(protoPath, { enums: String })) as unknown as {
-      grpc: { health: { v1: { Health: new (address: string, insecure: unknown) => Health } } }
-    }
-    health = new definition.grpc.health.v1.Health(served.address, credentials.createInsecure())
+    health = new HealthClient(served.address, credentials.createInsecure())
   })
   afterEach(async () => {
     health.close()
@@ -27,19 +22,20 @@ describe('grpc.health.v1', () => {
   })
 
   const KEY_VALUES = 'tidemark.v1.KeyValueService'
-  const check = async (service: string): Promise<string> =>
-    (await ask<{ status: string }>((done) => health.check({ service }, done))).status
+  const check = async (service: string): Promise<Serving> =>
+    (await ask<HealthCheckResponse>((done) => health.check(HealthCheckRequest.create({ service }), done)))
+      .status
 
   it('serves rows while the replicas are live, the rest always', async () => {
-    expect(await check('')).to.equal('SERVING')
-    expect(await check(KEY_VALUES)).to.equal('SERVING')
+    expect(await check('')).to.equal(Serving.SERVING)
+    expect(await check(KEY_VALUES)).to.equal(Serving.SERVING)
     served.node.setReady(false)
-    expect(await check('')).to.equal('NOT_SERVING')
-    expect(await check(KEY_VALUES)).to.equal('NOT_SERVING')
-    expect(await check('tidemark.v1.ClusterService')).to.equal('SERVING')
-    expect(await check('tidemark.v1.KeyspaceService')).to.equal('SERVING')
+    expect(await check('')).to.equal(Serving.NOT_SERVING)
+    expect(await check(KEY_VALUES)).to.equal(Serving.NOT_SERVING)
+    expect(await check('tidemark.v1.ClusterService')).to.equal(Serving.SERVING)
+    expect(await check('tidemark.v1.KeyspaceService')).to.equal(Serving.SERVING)
     served.node.setReady(true)
-    expect(await check(KEY_VALUES)).to.equal('SERVING')
+    expect(await check(KEY_VALUES)).to.equal(Serving.SERVING)
   })
 
   it('knows its own services only', async () => {
@@ -48,9 +44,9 @@ describe('grpc.health.v1', () => {
   })
 
   it('tells watchers of each change, at last that the node drains, and ends them', async () => {
-    const seen: string[] = []
-    const call = health.watch({ service: KEY_VALUES })
-    call.on('data', (response: { status: string }) => seen.push(response.status))
+    const seen: Serving[] = []
+    const call = health.watch(HealthCheckRequest.create({ service: KEY_VALUES }))
+    call.on('data', (response: HealthCheckResponse) => seen.push(response.status))
     await once(call, 'data')
     served.node.setReady(false)
     await once(call, 'data')
@@ -58,7 +54,7 @@ describe('grpc.health.v1', () => {
     await once(call, 'data')
     served.draining.abort()
     await once(call, 'end')
-    expect(seen).to.deep.equal(['SERVING', 'NOT_SERVING', 'SERVING', 'NOT_SERVING'])
+    expect(seen).to.deep.equal([Serving.SERVING, Serving.NOT_SERVING, Serving.SERVING, Serving.NOT_SERVING])
     expect(await served.server.stop(Date.now() + 5000), 'nothing is left open').to.equal(true)
   })
 })

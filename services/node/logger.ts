@@ -41,7 +41,7 @@ const levelName = (label: string): { readonly level: string } => ({ level: label
 /** `12:34:56 warn  the message`, and the stack where a bug is reported. */
 const plain = (output: Output): DestinationStream => ({
   write(line) {
-    const { time, level, msg, err }: Line = JSON.parse(line)
+    const { time, level, msg, err } = JSON.parse(line) as Line
     const stack = level === 'info' || err?.stack === undefined ? '' : `\n${err.stack}`
     const when = new Date(time).toTimeString().slice(0, 8)
     output.write(`${when} ${level.padEnd(5)} ${msg ?? ''}${stack}\n`)

@@ -11,16 +11,9 @@ export async function keptNodeId(dataDirectory: string): Promise<string> {
   const file = join(dataDirectory, FILE)
   try {
     await mkdir(dataDirectory, { recursive: true })
-    const known = await kept(file)
-    if (known !== undefined) return known
-    const made = `node-${randomBytes(4).toString('hex')}`
-    await writeFile(file, `${made}\n`, { flag: 'wx' })
-    return made
+    return (await kept(file)) ?? (await make(file))
   } catch (caught) {
-    const code = caught instanceof Error && 'code' in caught ? String(caught.code) : ''
-    // Another process was faster: it holds the directory, and opening the store will say so.
-    if (code === 'EEXIST') return (await kept(file)) ?? refuse('STORE_UNWRITABLE', dataDirectory, caught)
-    return refuse(code === 'ENOSPC' ? 'DISK_FULL' : 'STORE_UNWRITABLE', dataDirectory, caught)
+    return refuse(codeOf(caught) === 'ENOSPC' ? 'DISK_FULL' : 'STORE_UNWRITABLE', dataDirectory, caught)
   }
 }
 
@@ -29,10 +22,19 @@ async function kept(file: string): Promise<string | undefined> {
     const text = (await readFile(file, 'utf8')).trim()
     return text === '' ? undefined : text
   } catch (caught) {
-    if (caught instanceof Error && 'code' in caught && caught.code === 'ENOENT') return undefined
+    if (codeOf(caught) === 'ENOENT') return undefined
     throw caught
   }
 }
+
+async function make(file: string): Promise<string> {
+  const made = `node-${randomBytes(4).toString('hex')}`
+  await writeFile(file, `${made}\n`)
+  return made
+}
+
+const codeOf = (caught: unknown): string =>
+  caught instanceof Error && 'code' in caught ? String(caught.code) : ''
 
 function refuse(reason: Reason, directory: string, cause: unknown): never {
   const why = cause instanceof Error ? cause.message : String(cause)

@@ -1,6 +1,12 @@
 import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
-import { type ClientDuplexStream, type ServiceError, credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js'
+import {
+  type ClientDuplexStream,
+  type ServiceError,
+  credentials,
+  makeGenericClientConstructor,
+  status,
+} from '@grpc/grpc-js'
 import { expect } from 'chai'
 import {
   KeyValueServiceService,
@@ -11,19 +17,29 @@ import {
   type PipelineResult,
   TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
-import { Consistency, Durability } from '../../proto/generated/tidemark/v1/types.ts'
+import { type Consistency, Durability } from '../../proto/generated/tidemark/v1/types.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
-import { FRAME_OPERATIONS_MAX, PIPELINE_IN_FLIGHT_MAX, PIPELINE_READS_TOGETHER_MAX } from '../../streams/core/limits.ts'
+import {
+  FRAME_OPERATIONS_MAX,
+  PIPELINE_IN_FLIGHT_MAX,
+  PIPELINE_READS_TOGETHER_MAX,
+} from '../../streams/core/limits.ts'
 import { decodePipelineResponse, newOperation } from '../pipeline-codec.ts'
 import { type Served, refusalOf, serveFake } from './served.fake.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
-const putOf = (id: number, key: string, value = 'v', more: Partial<PipelineOperation> = {}): PipelineOperation => ({
+const putOf = (
+  id: number,
+  key: string,
+  value = 'v',
+  more: Partial<PipelineOperation> = {},
+): PipelineOperation => ({
   ...newOperation(id, Kind.PIPELINE_OPERATION_KIND_PUT, bytes(key)),
   value: bytes(value),
   ...more,
 })
-const getOf = (id: number, key: string): PipelineOperation => newOperation(id, Kind.PIPELINE_OPERATION_KIND_GET, bytes(key))
+const getOf = (id: number, key: string): PipelineOperation =>
+  newOperation(id, Kind.PIPELINE_OPERATION_KIND_GET, bytes(key))
 
 /** A stream with its answers as they come. */
 class Stream {
@@ -53,7 +69,10 @@ class Stream {
   }
 
   /** Sends one frame and gives its results in the order of its operations. */
-  async ask(operations: PipelineOperation[], frame: Parameters<typeof PipelineRequest.create>[0] = {}): Promise<PipelineResult[]> {
+  async ask(
+    operations: PipelineOperation[],
+    frame: Parameters<typeof PipelineRequest.create>[0] = {},
+  ): Promise<PipelineResult[]> {
     this.results.clear()
     this.send(operations, frame)
     return this.answers(operations.length)
@@ -81,7 +100,10 @@ describe('KeyValueService.Pipeline', () => {
 
   it('answers operations of all kinds', async () => {
     const transaction = TransactRequest.create({
-      thenOperations: [{ operation: { $case: 'put', value: { key: bytes('t'), value: bytes('1') } } }, { operation: { $case: 'get', value: { key: bytes('t') } } }],
+      thenOperations: [
+        { operation: { $case: 'put', value: { key: bytes('t'), value: bytes('1') } } },
+        { operation: { $case: 'get', value: { key: bytes('t') } } },
+      ],
     })
     const increment = newOperation(3, Kind.PIPELINE_OPERATION_KIND_INCREMENT, bytes('n'))
     await stream.ask([putOf(1, 'a', 'old'), putOf(2, 'gone')])
@@ -97,7 +119,12 @@ describe('KeyValueService.Pipeline', () => {
     expect(transact).to.deep.include({ reason: '', succeeded: true })
     expect(transact?.results.map(({ row }) => row?.value.toString())).to.deep.equal([undefined, '1'])
     const [read, missing] = await stream.ask([getOf(10, 'a'), getOf(11, 'gone')])
-    expect(read).to.deep.include({ value: bytes('new'), version: put?.version, expiresAtMs: 1500, contentType: 'text/plain' })
+    expect(read).to.deep.include({
+      value: bytes('new'),
+      version: put?.version,
+      expiresAtMs: 1500,
+      contentType: 'text/plain',
+    })
     expect(read?.partition).to.equal(put?.partition)
     expect(missing).to.deep.include({ reason: '', version: undefined, value: bytes('') })
     expect(missing?.applied).to.be.a('number')
@@ -124,9 +151,9 @@ describe('KeyValueService.Pipeline', () => {
   it('hands writes over in order of arrival', async () => {
     const keys = Array.from({ length: 300 }, (_, id) => `k${id % 7}`)
     await stream.ask(keys.map((key, id) => putOf(id, key, String(id))))
-    expect(served.node.written.map((mutation) => (mutation.kind === 'put' ? Number(mutation.value) : -1))).to.deep.equal(
-      keys.map((_, id) => id),
-    )
+    expect(
+      served.node.written.map((mutation) => (mutation.kind === 'put' ? Number(mutation.value) : -1)),
+    ).to.deep.equal(keys.map((_, id) => id))
   })
 
   it('gives a bad operation its own result and serves the others', async () => {
@@ -155,7 +182,9 @@ describe('KeyValueService.Pipeline', () => {
       'KEY_TOO_LONG',
     ])
     expect(results[4], 'the version found').to.deep.include({ version: results[0]?.version })
-    expect(results[4]?.applied, 'the rejected record is the next token').to.be.greaterThan(results[0]?.applied ?? Infinity)
+    expect(results[4]?.applied, 'the rejected record is the next token').to.be.greaterThan(
+      results[0]?.applied ?? Infinity,
+    )
     expect(results[9]?.message).to.contain('4097').and.to.contain('4096')
   })
 
@@ -204,7 +233,8 @@ describe('KeyValueService.Pipeline', () => {
     const getMany = space.getMany.bind(space)
     const stopped = space.partitionOf(bytes('k0'))
     space.getMany = async (keys, freshness) => {
-      if (keys.some((key) => space.partitionOf(key) === stopped)) throw new TidemarkError('PARTITION_STOPPED', 'the log was trimmed')
+      if (keys.some((key) => space.partitionOf(key) === stopped))
+        throw new TidemarkError('PARTITION_STOPPED', 'the log was trimmed')
       return getMany(keys, freshness)
     }
     const results = await stream.ask(Array.from({ length: 20 }, (_, id) => getOf(id, `k${id}`)))
@@ -216,7 +246,11 @@ describe('KeyValueService.Pipeline', () => {
   it('ends with an error after a frame that is none, once what came before is answered', async () => {
     served.node.holding = true
     const raw = rawStream(served.address)
-    raw.write(Buffer.from(PipelineRequest.encode({ ...PipelineRequest.create({}), operations: [putOf(2, 'b')] }).finish()))
+    raw.write(
+      Buffer.from(
+        PipelineRequest.encode({ ...PipelineRequest.create({}), operations: [putOf(2, 'b')] }).finish(),
+      ),
+    )
     const idOverSafe = Buffer.of(0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)
     raw.write(Buffer.concat([Buffer.of(0x32, idOverSafe.length), idOverSafe]))
     const frames: PipelineResponse[] = []
@@ -239,7 +273,9 @@ describe('KeyValueService.Pipeline', () => {
     const perFrame = 1024
     const frames = 32
     for (let frame = 0; frame < frames; frame++) {
-      stream.send(Array.from({ length: perFrame }, (_, index) => putOf(frame * perFrame + index, `k${index}`)))
+      stream.send(
+        Array.from({ length: perFrame }, (_, index) => putOf(frame * perFrame + index, `k${index}`)),
+      )
     }
     await untilSteady(() => served.node.written.length)
     const taken = served.node.written.length
@@ -326,5 +362,9 @@ async function untilSteady(count: () => number): Promise<void> {
 function rawStream(address: string): ClientDuplexStream<Buffer, Buffer> {
   const same = (bytes: Buffer): Buffer => bytes
   const RawClient = makeGenericClientConstructor({}, 'raw')
-  return new RawClient(address, credentials.createInsecure()).makeBidiStreamRequest(KeyValueServiceService.pipeline.path, same, same)
+  return new RawClient(address, credentials.createInsecure()).makeBidiStreamRequest(
+    KeyValueServiceService.pipeline.path,
+    same,
+    same,
+  )
 }

@@ -5,13 +5,12 @@
  *                └──▶ reads of the frame, together ─▶ replicas ────────────────────────────┤
  *   frame ◀─ all results of this turn of the event loop ◀─ hold while the peer is slow ◀───┘
  *
- * An operation is in flight from its arrival until its result is handed to the stream. While PIPELINE_IN_FLIGHT_MAX are (or
- * PIPELINE_BYTES_IN_FLIGHT_MAX), no further frame is asked of HTTP/2, whose flow control then stops the peer: neither waiting operations nor unread results
+ * An operation is in flight from its arrival until its result is handed to the stream. While PIPELINE_IN_FLIGHT_MAX are, or
+ * PIPELINE_BYTES_IN_FLIGHT_MAX, no further frame is asked of HTTP/2, whose flow control then stops the peer: neither waiting operations nor unread results
  * can grow. A bad operation has its own result; only a frame that cannot be decoded ends the stream, after the answers to
  * what came before it.
  */
 import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js'
-import { asBuffer } from '../../streams/core/bytes.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import {
   CALL_DEADLINE_MS,
@@ -20,7 +19,6 @@ import {
   PIPELINE_IN_FLIGHT_MAX,
   PIPELINE_READS_TOGETHER_MAX,
 } from '../../streams/core/limits.ts'
-import type { Mutation } from '../../streams/core/mutation.ts'
 import type {
   BatchReadResult,
   Freshness,
@@ -38,15 +36,21 @@ import {
   type TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
-import { newResult, resultSizeAbout } from '../pipeline-codec.ts'
+import { resultSizeAbout } from '../pipeline-codec.ts'
 import { type CallMeter, callBegan, callEnded } from './call-meter.ts'
 import { type Decoded, type HandlerOf, type Serving, meterOf } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
-import { rejectionText } from './messages.ts'
-import { toDelete, toIncrement, toPut } from './mutations.ts'
+import {
+  byPartition,
+  failure,
+  readResult,
+  requestIdOf,
+  toMutation,
+  writeResult,
+} from './pipeline-operations.ts'
 import { toGrpcError } from './status.ts'
 import { traceparentOf } from './trace-context.ts'
-import { toTransaction, transactResults } from './transact.ts'
+import { toTransaction } from './transact.ts'
 import {
   checkConsistency,
   checkDurability,
@@ -202,28 +206,15 @@ class PipelineStream {
       if (request === undefined) throw refuseField('transaction', 'it is missing')
       const { mutation, reads } = toTransaction(keyspace, request, requestId, this.#traceparent)
       keyspace.write(mutation, options, reads).then(
-        (written) => this.#settleWrite(id, written, request),
+        (written) => this.#answer(writeResult(id, written, request)),
         (caught: unknown) => this.#fail(id, caught),
       )
       return
     }
-    keyspace.write(this.#mutation(operation, requestId), options).then(
-      (written) => this.#settleWrite(id, written, undefined),
+    keyspace.write(toMutation(operation, requestId, this.#traceparent), options).then(
+      (written) => this.#answer(writeResult(id, written, undefined)),
       (caught: unknown) => this.#fail(id, caught),
     )
-  }
-
-  #mutation(operation: PipelineOperation, requestId: string): Mutation {
-    switch (operation.kind) {
-      case Kind.PIPELINE_OPERATION_KIND_PUT:
-        return toPut(operation, requestId, this.#traceparent)
-      case Kind.PIPELINE_OPERATION_KIND_DELETE:
-        return toDelete(operation, requestId, this.#traceparent)
-      case Kind.PIPELINE_OPERATION_KIND_INCREMENT:
-        return toIncrement(operation, requestId, this.#traceparent)
-      default:
-        throw refuseField('kind', `there is no PipelineOperationKind with the number ${operation.kind}`)
-    }
   }
 
   /** The reads of a frame, so many together that neither a turn of the event loop nor their values grow large. */
@@ -253,42 +244,8 @@ class PipelineStream {
     for (const each of read.provenance) provenance[each.partition] = each
     operations.forEach((operation, index) => {
       const partition = keyspace.partitionOf(operation.key)
-      const result = newResult(operation.id)
-      result.partition = partition
-      result.applied = provenance[partition]?.applied
-      const row = read.rows[index]
-      if (row !== undefined) {
-        result.version = row.version
-        result.value = asBuffer(row.value)
-        result.expiresAtMs = row.expiresAt
-        result.contentType = row.contentType
-      }
-      this.#answer(result)
+      this.#answer(readResult(operation.id, partition, provenance[partition], read.rows[index]))
     })
-  }
-
-  #settleWrite(id: number, written: WriteResult, transaction: TransactRequest | undefined): void {
-    const { outcome, partition } = written
-    const result = newResult(id)
-    result.partition = partition
-    result.applied = written.offset
-    if (outcome !== undefined) {
-      result.version = outcome.version
-      result.duplicate = outcome.duplicate
-      if (outcome.status === 'rejected') {
-        result.reason = outcome.reason
-        result.message = rejectionText(outcome)
-      } else {
-        if (outcome.number !== undefined) result.number = outcome.number.toString()
-        if (outcome.succeeded !== undefined) {
-          result.succeeded = outcome.succeeded
-          if (transaction !== undefined) {
-            result.results = transactResults(transaction, outcome.succeeded, written.reads, partition)
-          }
-        }
-      }
-    }
-    this.#answer(result)
   }
 
   #fail(id: number, caught: unknown): void {
@@ -390,30 +347,4 @@ class PipelineStream {
     this.#results = []
     callEnded(this.#meter, code, this.#began)
   }
-}
-
-function failure(id: number, error: TidemarkError): PipelineResult {
-  const result = newResult(id)
-  result.reason = error.reason
-  result.message = error.message
-  return result
-}
-
-function requestIdOf(session: string, operation: PipelineOperation): string {
-  if (operation.sequence === undefined) return ''
-  if (session === '') {
-    throw refuse('REQUEST_ID_INVALID', 'sequence: a sequence needs the session of the frame', 'session')
-  }
-  return `${session}/${operation.sequence}`
-}
-
-function byPartition(keyspace: Keyspace, operations: readonly PipelineOperation[]): PipelineOperation[][] {
-  const groups = new Map<number, PipelineOperation[]>()
-  for (const operation of operations) {
-    const partition = keyspace.partitionOf(operation.key)
-    const group = groups.get(partition)
-    if (group === undefined) groups.set(partition, [operation])
-    else group.push(operation)
-  }
-  return [...groups.values()]
 }

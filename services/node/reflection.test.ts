@@ -9,13 +9,15 @@ import { type Served, serveFake } from './served.fake.ts'
 interface Answer {
   readonly listServicesResponse?: { readonly service: readonly { readonly name: string }[] }
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly Buffer[] }
-  readonly errorResponse?: { readonly errorMessage: string }
 }
 interface Reflection {
   ServerReflectionInfo(): ClientDuplexStream<object, Answer>
   close(): void
 }
-type Loaded = Record<string, { reflection: Record<string, { ServerReflection: new (address: string, insecure: unknown) => Reflection }> }>
+type Loaded = Record<
+  string,
+  { reflection: Record<string, { ServerReflection: new (address: string, insecure: unknown) => Reflection }> }
+>
 
 const folder = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'))
 
@@ -38,15 +40,21 @@ describe('server reflection', () => {
         return answer
       }
       const services = (await ask({ listServices: '' })).listServicesResponse?.service.map(({ name }) => name)
-      expect(services).to.include.members([
+      expect(services).to.have.members([
         'tidemark.v1.KeyValueService',
         'tidemark.v1.ClusterService',
         'tidemark.v1.KeyspaceService',
         'grpc.health.v1.Health',
       ])
-      const files = (await ask({ fileContainingSymbol: 'tidemark.v1.KeyValueService' })).fileDescriptorResponse
-      const text = Buffer.concat([...(files?.fileDescriptorProto ?? [])]).toString('latin1')
-      expect(text).to.contain('PipelineRequest').and.to.contain('Token')
+      for (const [symbol, file] of [
+        ['tidemark.v1.KeyValueService', 'tidemark/v1/key_value_service.proto'],
+        ['grpc.health.v1.HealthListResponse', 'grpc/health/v1/health.proto'],
+        ['google.rpc.ErrorInfo', 'google/rpc/error_details.proto'],
+      ] as const) {
+        const files = (await ask({ fileContainingSymbol: symbol })).fileDescriptorResponse
+          ?.fileDescriptorProto
+        expect(files?.map((bytes) => Buffer.from(bytes).toString('latin1')).join('')).to.contain(file)
+      }
       call.end()
       await once(call, 'end')
       client.close()

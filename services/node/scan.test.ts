@@ -2,7 +2,11 @@ import { once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type ServiceError, status } from '@grpc/grpc-js'
 import { expect } from 'chai'
-import { KeyValueServiceService, ScanRequest, type ScanResponse } from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import {
+  KeyValueServiceService,
+  ScanRequest,
+  type ScanResponse,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { SCAN_MESSAGE_BYTES } from '../../streams/core/limits.ts'
 import { type Served, refusalOf, serveFake } from './served.fake.ts'
 
@@ -22,7 +26,8 @@ describe('KeyValueService.Scan', () => {
   }
   const scan = async (request: Parameters<typeof ScanRequest.create>[0]): Promise<ScanResponse[]> => {
     const messages: ScanResponse[] = []
-    for await (const message of served.keyValues.scan(ScanRequest.create(request))) messages.push(message as ScanResponse)
+    for await (const message of served.keyValues.scan(ScanRequest.create(request)))
+      messages.push(message as ScanResponse)
     return messages
   }
   const keysOf = (messages: readonly ScanResponse[]): string[] =>
@@ -31,7 +36,9 @@ describe('KeyValueService.Scan', () => {
   it('streams rows in the order of their keys over all partitions', async () => {
     await fill(30, bytes('v'))
     const messages = await scan({})
-    expect(keysOf(messages)).to.deep.equal(Array.from({ length: 30 }, (_, index) => `k${String(index).padStart(4, '0')}`))
+    expect(keysOf(messages)).to.deep.equal(
+      Array.from({ length: 30 }, (_, index) => `k${String(index).padStart(4, '0')}`),
+    )
     const space = served.node.keyspace('default')
     for (const row of messages.flatMap(({ rows }) => rows)) {
       expect(row.partition).to.equal(space.partitionOf(row.key))
@@ -50,7 +57,9 @@ describe('KeyValueService.Scan', () => {
     expect(messages.map(({ token }) => token !== undefined)).to.deep.equal(
       messages.map((_, index) => index === 0 || index === messages.length - 1),
     )
-    expect(messages.map(({ nodeId }) => nodeId)).to.deep.equal(messages.map((_, index) => (index === 0 ? 'node-1' : '')))
+    expect(messages.map(({ nodeId }) => nodeId)).to.deep.equal(
+      messages.map((_, index) => (index === 0 ? 'node-1' : '')),
+    )
     expect(keysOf(messages)).to.have.length(60)
   })
 
@@ -65,8 +74,13 @@ describe('KeyValueService.Scan', () => {
     await fill(30, bytes('v'))
     expect(keysOf(await scan({ prefix: bytes('k000') }))).to.have.length(10)
     expect(keysOf(await scan({ start: bytes('k0028') }))).to.deep.equal(['k0028', 'k0029'])
-    expect(keysOf(await scan({ start: bytes('k0003'), end: bytes('k0005') }))).to.deep.equal(['k0003', 'k0004'])
-    expect(keysOf(await scan({ prefix: bytes('k000'), start: bytes('k0008'), end: bytes('k0020') }))).to.deep.equal(['k0008', 'k0009'])
+    expect(keysOf(await scan({ start: bytes('k0003'), end: bytes('k0005') }))).to.deep.equal([
+      'k0003',
+      'k0004',
+    ])
+    expect(
+      keysOf(await scan({ prefix: bytes('k000'), start: bytes('k0008'), end: bytes('k0020') })),
+    ).to.deep.equal(['k0008', 'k0009'])
     expect(keysOf(await scan({ prefix: bytes('k000'), start: bytes('k002') }))).to.deep.equal([])
     expect(keysOf(await scan({ limit: 2, reverse: true }))).to.deep.equal(['k0029', 'k0028'])
     const rows = (await scan({ keysOnly: true, limit: 1 })).flatMap((message) => message.rows)
@@ -92,7 +106,7 @@ describe('KeyValueService.Scan', () => {
     let returned = false
     space.scan = async (options) => {
       const { token, rows } = await open(options)
-      async function* counted(): AsyncGenerator<(typeof rows extends AsyncIterable<infer T> ? T : never)> {
+      async function* counted(): AsyncGenerator<typeof rows extends AsyncIterable<infer T> ? T : never> {
         try {
           for await (const chunk of rows) {
             for (let at = 0; at < chunk.length; at += 10) {

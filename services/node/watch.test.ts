@@ -27,7 +27,9 @@ class Watching {
   }
 
   get events(): string[] {
-    return this.messages.flatMap(({ events }) => events.map(({ row }) => `${row?.key.toString()}=${row?.value.toString()}`))
+    return this.messages.flatMap(({ events }) =>
+      events.map(({ row }) => `${row?.key.toString()}=${row?.value.toString()}`),
+    )
   }
 
   async until(enough: () => boolean): Promise<this> {
@@ -47,9 +49,13 @@ describe('KeyValueService.Watch', () => {
   afterEach(() => served.close())
 
   const put = (key: string, value: string): Promise<unknown> =>
-    served.node.keyspace('default').write({ kind: 'put', key: bytes(key), value: bytes(value) }, { deadline: Date.now() + 5000 })
+    served.node
+      .keyspace('default')
+      .write({ kind: 'put', key: bytes(key), value: bytes(value) }, { deadline: Date.now() + 5000 })
   const remove = (key: string): Promise<unknown> =>
-    served.node.keyspace('default').write({ kind: 'delete', key: bytes(key) }, { deadline: Date.now() + 5000 })
+    served.node
+      .keyspace('default')
+      .write({ kind: 'delete', key: bytes(key) }, { deadline: Date.now() + 5000 })
   const watching = async (request: Parameters<typeof WatchRequest.create>[0]): Promise<Watching> => {
     const before = served.node.watchers
     const watch = new Watching(served, request)
@@ -63,7 +69,10 @@ describe('KeyValueService.Watch', () => {
     await remove('a')
     await watch.until(() => watch.events.length === 2)
     const events = watch.messages.flatMap((message) => message.events)
-    expect(events.map(({ kind }) => kind)).to.deep.equal([WatchEvent_Kind.KIND_PUT, WatchEvent_Kind.KIND_DELETED])
+    expect(events.map(({ kind }) => kind)).to.deep.equal([
+      WatchEvent_Kind.KIND_PUT,
+      WatchEvent_Kind.KIND_DELETED,
+    ])
     expect(events.map(({ previous }) => previous?.value.toString())).to.deep.equal(['before', '1'])
     expect(events[0]?.row?.version).to.be.lessThan(events[1]?.row?.version ?? 0)
     const token = watch.messages.at(-1)?.token
@@ -89,7 +98,9 @@ describe('KeyValueService.Watch', () => {
       [{ selector: { $case: 'prefix', value: bytes('b') } }, ['b=1', 'b1=1']],
       [{ selector: { $case: 'range', value: { start: bytes('b1'), end: bytes('d') } } }, ['b1=1', 'c=1']],
     ]
-    const watches = await Promise.all(selectors.map(async ([request, expected]) => ({ watch: await watching(request), expected })))
+    const watches = await Promise.all(
+      selectors.map(async ([request, expected]) => ({ watch: await watching(request), expected })),
+    )
     for (const key of ['a', 'b', 'b1', 'c', 'd']) await put(key, '1')
     for (const { watch, expected } of watches) {
       await watch.until(() => watch.events.length === expected.length)
@@ -124,7 +135,9 @@ describe('KeyValueService.Watch', () => {
 
   it('ends with the error of the watch', async () => {
     const watch = await watching({})
-    served.node.failure = new TidemarkError('WATCH_TOO_SLOW', 'it did not keep up', { metadata: { token: 'abc' } })
+    served.node.failure = new TidemarkError('WATCH_TOO_SLOW', 'it did not keep up', {
+      metadata: { token: 'abc' },
+    })
     served.node.keyspace('default').wakeWatchers()
     const refusal = refusalOf(await watch.failure())
     expect(refusal.reason).to.equal('WATCH_TOO_SLOW')
@@ -133,11 +146,23 @@ describe('KeyValueService.Watch', () => {
   })
 
   const refusals: [string, Parameters<typeof WatchRequest.create>[0], string][] = [
-    ['initial rows together with resume', { initialRows: true, resume: { logIdentity: '', positions: [] } }, 'FIELD_INVALID'],
+    [
+      'initial rows together with resume',
+      { initialRows: true, resume: { logIdentity: '', positions: [] } },
+      'FIELD_INVALID',
+    ],
     ['a partition that does not exist', { partitions: [4] }, 'FIELD_INVALID'],
-    ['progress marks too rarely for a timer', { progressIntervalMs: WATCH_PROGRESS_MS_MAX + 1 }, 'FIELD_INVALID'],
+    [
+      'progress marks too rarely for a timer',
+      { progressIntervalMs: WATCH_PROGRESS_MS_MAX + 1 },
+      'FIELD_INVALID',
+    ],
     ['an empty key', { selector: { $case: 'key', value: bytes('') } }, 'KEY_EMPTY'],
-    ['a range that ends before it begins', { selector: { $case: 'range', value: { start: bytes('b'), end: bytes('a') } } }, 'FIELD_INVALID'],
+    [
+      'a range that ends before it begins',
+      { selector: { $case: 'range', value: { start: bytes('b'), end: bytes('a') } } },
+      'FIELD_INVALID',
+    ],
     ['a keyspace that is not there', { keyspace: 'nowhere' }, 'KEYSPACE_NOT_FOUND'],
   ]
   for (const [what, request, reason] of refusals) {

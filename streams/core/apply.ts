@@ -6,14 +6,14 @@
  * Order within a record: partition time, rows that are due expire, then the request id, then the mutation.
  */
 import { unreachable } from './assert.ts'
-import { ByteWriter, compareBytes } from './bytes.ts'
+import { ByteWriter } from './bytes.ts'
+import { hasVersion, holds, sum } from './conditions.ts'
 import type { Command, FormatCommand, Step } from './command.ts'
 import { chainHash } from './effects.ts'
 import type { Change, RecordEffects } from './effects.ts'
 import { DEDUPE_IDS_MAX, DEDUPE_RENEW_IDS, EXPIRIES_PER_RECORD_MAX, LOG_TIME_MAX } from './limits.ts'
 import type {
   ChangeKind,
-  Compare,
   Outcome,
   Rejection,
   RowMutation,
@@ -25,7 +25,7 @@ import { encodeRow, tombstone } from './row.ts'
 import type { StoredRow } from './row.ts'
 import { newSession, recall, remember } from './session.ts'
 import type { PartitionState } from './state.ts'
-import { fitsInt64, readInt64, splitRequestId } from './text.ts'
+import { splitRequestId } from './text.ts'
 import type { Epoch, LogRecord, LogTime, Offset } from './types.ts'
 import type { WorkingSet } from './working-set.ts'
 
@@ -328,45 +328,6 @@ function change(
   state.configured = true
   work.setRow(key, row, encoded)
   changes.push({ kind, key, row, encoded, previous, traceparent })
-}
-
-// ---- conditions ----
-
-function hasVersion(row: StoredRow | undefined, wanted: Offset): boolean {
-  return wanted === 0 ? row === undefined : row?.version === wanted
-}
-
-function holds(row: StoredRow | undefined, compare: Compare): boolean {
-  if (compare.target === 'value' && row === undefined) return compare.operator === 'not-equal'
-  const order =
-    compare.target === 'version'
-      ? versionOrder(row, compare.version)
-      : compareBytes(row?.value ?? new Uint8Array(0), compare.value)
-  switch (compare.operator) {
-    case 'equal':
-      return order === 0
-    case 'not-equal':
-      return order !== 0
-    case 'greater':
-      return order > 0
-    case 'less':
-      return order < 0
-    default:
-      return unreachable(compare.operator)
-  }
-}
-
-/** A missing row has version 0, and every row that stands has more, also the one that was written at offset 0. */
-function versionOrder(row: StoredRow | undefined, version: Offset): number {
-  if (row === undefined) return 0 - version
-  return row.version === 0 && version === 0 ? 1 : row.version - version
-}
-
-function sum(row: StoredRow | undefined, delta: bigint): bigint | Rejection {
-  const before = row === undefined ? 0n : readInt64(row.value)
-  if (before === undefined) return 'NOT_A_NUMBER'
-  const after = before + delta
-  return fitsInt64(after) ? after : 'NUMBER_OVERFLOW'
 }
 
 function isMisplaced({ state }: Context, key: Uint8Array): boolean {

@@ -4,6 +4,7 @@ import { TidemarkError } from './errors.ts'
 import {
   CONTENT_TYPE_BYTES_MAX,
   KEY_BYTES_MAX,
+  PACK_BYTES_TARGET,
   REQUEST_ID_BYTES_MAX,
   TTL_MS_MAX,
   TXN_OPERATIONS_MAX,
@@ -44,15 +45,20 @@ export function checkMutation(mutation: Mutation, valueBytesMax: number): void {
   checkChange(mutation, valueBytesMax)
 }
 
-/** A transaction travels as one record, so all of it shares the bound of one value. */
+/** Bytes of tags, lengths, numbers and kinds around one compare or change of a transaction, at most. */
+const TXN_FRAMING_BYTES = 24
+
+/** A transaction travels as one record, so all of it shares the bound of one value, or of a pack where values are small. */
 function checkTransactionBytes(mutation: TransactionMutation, valueBytesMax: number): void {
   let bytes = 0
   for (const compare of mutation.compares)
-    bytes += compare.key.length + (compare.target === 'value' ? compare.value.length : 8)
+    bytes += TXN_FRAMING_BYTES + compare.key.length + (compare.target === 'value' ? compare.value.length : 0)
   for (const changes of [mutation.thenChanges, mutation.elseChanges])
-    for (const change of changes)
-      bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20)
-  const limit = Math.max(valueBytesMax, KEY_BYTES_MAX) + KEY_BYTES_MAX
+    for (const change of changes) {
+      bytes += TXN_FRAMING_BYTES + change.key.length
+      if (change.kind === 'put') bytes += change.value.length + Buffer.byteLength(change.contentType ?? '')
+    }
+  const limit = Math.max(valueBytesMax, PACK_BYTES_TARGET) + 2 * KEY_BYTES_MAX
   if (bytes > limit)
     throw new TidemarkError(
       'BATCH_TOO_LARGE',

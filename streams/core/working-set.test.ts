@@ -28,7 +28,8 @@ function loaded(count: number, complete: boolean): WorkingSet {
 }
 const takeAll = (work: WorkingSet, time: number): string[] => {
   const keys: string[] = []
-  for (let due = work.takeDue(time); due !== undefined; due = work.takeDue(time)) keys.push(`${due.at} ${String(due.key)}`)
+  for (let due = work.takeDue(time); due !== undefined; due = work.takeDue(time))
+    keys.push(`${due.at} ${String(due.key)}`)
   return keys
 }
 /** What flush writes: `+` put, `-` delete, the table's letter, the rest of the key without its last row name. */
@@ -52,8 +53,23 @@ describe('working set', () => {
 
   it('gives rows that are due by time, then key, each once', () => {
     const work = new WorkingSet()
-    for (const [at, expiresAt] of [[3, 5], [1, 7], [2, 5], [4, 9]] as const) work.loadRow(key(at), row(expiresAt))
-    work.loadDue([{ at: 5, key: key(2) }, { at: 5, key: key(3) }, { at: 7, key: key(1) }, { at: 9, key: key(4) }], true, 9)
+    for (const [at, expiresAt] of [
+      [3, 5],
+      [1, 7],
+      [2, 5],
+      [4, 9],
+    ] as const)
+      work.loadRow(key(at), row(expiresAt))
+    work.loadDue(
+      [
+        { at: 5, key: key(2) },
+        { at: 5, key: key(3) },
+        { at: 7, key: key(1) },
+        { at: 9, key: key(4) },
+      ],
+      true,
+      9,
+    )
     expect(takeAll(work, 4)).to.deep.equal([])
     expect(takeAll(work, 8)).to.deep.equal(['5 row-00002', '5 row-00003', '7 row-00001'])
     expect(takeAll(work, 8)).to.deep.equal([])
@@ -133,7 +149,11 @@ describe('working set', () => {
       remember(made, 1, { status: 'applied', offset: 1 as Offset, duplicate: false })
       return made
     }
-    for (const [arrival, id] of [[1, 'a'], [2, 'b'], [3, 'c']] as const) {
+    for (const [arrival, id] of [
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'c'],
+    ] as const) {
       work.loadArrival(arrival, id)
       work.loadSession(id, session(arrival))
     }
@@ -142,7 +162,11 @@ describe('working set', () => {
     renewed.arrival = 50
     work.setSession('b', renewed, 2)
     work.forgetSessions(2)
-    expect([...work.sessions()].map(([id, known]) => `${id} ${known?.arrival ?? 'gone'}`)).to.deep.equal(['a gone', 'b 50', 'c 3'])
+    expect([...work.sessions()].map(([id, known]) => `${id} ${known?.arrival ?? 'gone'}`)).to.deep.equal([
+      'a gone',
+      'b 50',
+      'c 3',
+    ])
     work.forgetSessions(3)
     expect(work.session('c')).to.equal(undefined)
   })

@@ -44,7 +44,7 @@ async function run(plan: Plan, batchRecords: () => number, restartAfter: () => n
   script.batchRecords = batchRecords
   let rig = openRig({ script, ...(partitions === undefined ? {} : { partitions }) })
   const effects: RecordEffects[] = []
-  for (let at = 0; at < records.length; ) {
+  for (let at = 0; at < records.length;) {
     let end = Math.min(records.length, at + restartAfter())
     if (jump !== undefined && at < jump.index) end = Math.min(end, jump.index)
     script.append(records.slice(at, end))
@@ -121,13 +121,45 @@ function expectModel({ records, jump, partitions }: Plan, found: Run): void {
 async function expectSame(seed: number, plan: Plan): Promise<Run> {
   const prng = new Prng(seed)
   const { length } = plan.records
-  const whole = await run(plan, () => 1000, () => length)
+  const whole = await run(
+    plan,
+    () => 1000,
+    () => length,
+  )
   let first = true
   const others: readonly (readonly [string, Run])[] = [
-    ['the first record alone', await run(plan, () => (first ? ((first = false), 1) : 1000), () => length)],
-    ['one record at a time', await run(plan, () => 1, () => length)],
-    ['random batches', await run(plan, () => 1 + prng.below(40), () => length)],
-    ['random batches and restarts', await run(plan, () => 1 + prng.below(40), () => 1 + prng.below(90))],
+    [
+      'the first record alone',
+      await run(
+        plan,
+        () => (first ? ((first = false), 1) : 1000),
+        () => length,
+      ),
+    ],
+    [
+      'one record at a time',
+      await run(
+        plan,
+        () => 1,
+        () => length,
+      ),
+    ],
+    [
+      'random batches',
+      await run(
+        plan,
+        () => 1 + prng.below(40),
+        () => length,
+      ),
+    ],
+    [
+      'random batches and restarts',
+      await run(
+        plan,
+        () => 1 + prng.below(40),
+        () => 1 + prng.below(90),
+      ),
+    ],
   ]
   for (const [name, other] of others) {
     expect(other.effects.length, name).to.equal(whole.effects.length)
@@ -155,19 +187,26 @@ function pack(mutations: readonly RowMutation[], requestId?: string): NewRecord 
 }
 
 const reasons = ({ effects }: Run): readonly string[] =>
-  effects.flatMap(({ outcomes }) => outcomes.map((outcome) => (outcome.status === 'applied' ? 'applied' : outcome.reason)))
+  effects.flatMap(({ outcomes }) =>
+    outcomes.map((outcome) => (outcome.status === 'applied' ? 'applied' : outcome.reason)),
+  )
 
 describe('batch boundaries do not matter, and the model agrees', () => {
   for (let seed = 1; seed <= 30; seed++)
     it(`random log, seed ${seed}`, () =>
-      expectSame(seed, { records: randomLog(new Prng(seed), { records: 600, partition: 0, partitions: 1, keys: KEYS }) }))
+      expectSame(seed, {
+        records: randomLog(new Prng(seed), { records: 600, partition: 0, partitions: 1, keys: KEYS }),
+      }))
 
   for (let seed = 101; seed <= 104; seed++)
     it(`keys of a keyspace that is placed by prefix, some misplaced, seed ${seed}`, async () => {
       const separator = Buffer.from('/')
       const format = encodeFormat({ version: 1, separator, valueBytesMax: 0, packingDisabled: false })
       const random = randomLog(new Prng(seed), { records: 500, partition: 0, partitions: 3, keys: KEYS })
-      const records = [logged(0, 1, format), ...random.map((record) => ({ ...record, offset: (record.offset + 1) as never }))]
+      const records = [
+        logged(0, 1, format),
+        ...random.map((record) => ({ ...record, offset: (record.offset + 1) as never })),
+      ]
       const found = await expectSame(seed, { records, partitions: 3 })
       expect(reasons(found)).to.include('MISPLACED_KEY')
       expect(found.state.partitionBy.kind).to.equal('prefix')
@@ -184,7 +223,11 @@ describe('batch boundaries do not matter, and the model agrees', () => {
           return { kind: 'increment', key: Buffer.from(`k${at}`), delta: 1n, requestId }
         })
         // Now and then the pack bears the id of one of its mutations.
-        const own = prng.chance(30) ? mutations[prng.below(mutations.length)]?.requestId : prng.chance(30) ? id() : undefined
+        const own = prng.chance(30)
+          ? mutations[prng.below(mutations.length)]?.requestId
+          : prng.chance(30)
+            ? id()
+            : undefined
         return logged(offset, offset, pack(mutations, own))
       })
       const found = await expectSame(seed, { records })
@@ -193,7 +236,13 @@ describe('batch boundaries do not matter, and the model agrees', () => {
 
   for (let seed = 301; seed <= 306; seed++)
     it(`sessions that are forgotten, seed ${seed}`, async () => {
-      const random = randomLog(new Prng(seed), { records: 800, partition: 0, partitions: 1, keys: KEYS, sessions: 60 })
+      const random = randomLog(new Prng(seed), {
+        records: 800,
+        partition: 0,
+        partitions: 1,
+        keys: KEYS,
+        sessions: 60,
+      })
       const ids = seed % 2 === 0 ? DEDUPE_IDS_MAX - 30 : DEDUPE_RENEW_IDS + 60
       const found = await expectSame(seed, { records: random, jump: { index: 300, ids } })
       expect(found.state.ids).to.be.greaterThan(ids + 60)
@@ -214,7 +263,9 @@ describe('batch boundaries do not matter, and the model agrees', () => {
         ...Array.from({ length: 14 }, (_, at) => [5000, draft(`row-0${at}000`, 'new')] as const),
       ]),
     })
-    const expired = found.effects.map(({ changes }) => changes.filter(({ kind }) => kind === 'expired').length)
+    const expired = found.effects.map(
+      ({ changes }) => changes.filter(({ kind }) => kind === 'expired').length,
+    )
     expect(expired.slice(0, 3)).to.deep.equal([0, 0, EXPIRIES_PER_RECORD_MAX])
     expect(expired.reduce((sum, count) => sum + count, 0)).to.equal(rows)
   })
@@ -239,7 +290,9 @@ describe('batch boundaries do not matter, and the model agrees', () => {
         [100, draft('other', '3')],
       ]),
     })
-    const expired = found.effects.map(({ changes }) => changes.filter(({ kind }) => kind === 'expired').length)
+    const expired = found.effects.map(
+      ({ changes }) => changes.filter(({ kind }) => kind === 'expired').length,
+    )
     expect(expired[2]).to.equal(EXPIRIES_PER_RECORD_MAX)
   })
 
@@ -247,7 +300,12 @@ describe('batch boundaries do not matter, and the model agrees', () => {
     const filled = Array.from({ length: 63 }, (_, at): RowMutation => {
       return { kind: 'put', key: Buffer.from(`k${at}`), value: Buffer.from('v'), requestId: `s/${at}` }
     })
-    const late = { kind: 'put', key: Buffer.from('late'), value: Buffer.from('v'), requestId: 's/9000' } as const
+    const late = {
+      kind: 'put',
+      key: Buffer.from('late'),
+      value: Buffer.from('v'),
+      requestId: 's/9000',
+    } as const
     const more = Array.from({ length: 17 }, (_, round) =>
       pack(
         Array.from({ length: 64 }, (_unused, at): RowMutation => {
@@ -256,7 +314,13 @@ describe('batch boundaries do not matter, and the model agrees', () => {
         }),
       ),
     )
-    const drafts = [pack(filled), pack([late], 's/9000'), ...more, pack([late], 's/9000'), draft('k', 'v', { 'tm-request-id': 's/9000' })]
+    const drafts = [
+      pack(filled),
+      pack([late], 's/9000'),
+      ...more,
+      pack([late], 's/9000'),
+      draft('k', 'v', { 'tm-request-id': 's/9000' }),
+    ]
     const found = await expectSame(10, { records: inOrder(drafts.map((record, at) => [at, record])) })
     expect(reasons(found).slice(-2)).to.deep.equal(['REQUEST_ID_FORGOTTEN', 'REQUEST_ID_FORGOTTEN'])
   })

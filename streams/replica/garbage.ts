@@ -2,14 +2,7 @@
  * Drops history and tombstones that are past their bound, in a batch of its own after that of the records. What is kept decides
  * nothing in apply, so replicas may differ here for a moment; the bounds are the same on all.
  */
-import {
-  effectsSpan,
-  metaKey,
-  readEffectsKey,
-  readNumbered,
-  rowKey,
-  tombstoneSpan,
-} from '../core/keys.ts'
+import { effectsSpan, metaKey, readEffectsKey, readNumbered, rowKey, tombstoneSpan } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
 import { encodeState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
@@ -22,7 +15,12 @@ const STEP = 1000
 /** How far past its bound history may grow before it is cut: one look for garbage serves many batches. */
 const SLACK = 1 / 16
 
-export function collectGarbage(store: Store, prefix: Prefix, state: PartitionState, bounds: ReplicaBounds): void {
+export function collectGarbage(
+  store: Store,
+  prefix: Prefix,
+  state: PartitionState,
+  bounds: ReplicaBounds,
+): void {
   const { historyRecords, historyBytes, tombstoneRecords } = bounds
   const records = state.next - state.historyStart
   const late =
@@ -44,7 +42,13 @@ export function collectGarbage(store: Store, prefix: Prefix, state: PartitionSta
 
 type Batch = ReturnType<Store['batch']>
 
-function dropHistory(store: Store, prefix: Prefix, state: PartitionState, bounds: ReplicaBounds, batch: Batch): void {
+function dropHistory(
+  store: Store,
+  prefix: Prefix,
+  state: PartitionState,
+  bounds: ReplicaBounds,
+  batch: Batch,
+): void {
   const oldest = Math.max(state.historyStart, state.next - bounds.historyRecords)
   const cursor = store.cursor({ ...effectsSpan(prefix, 0), values: false })
   for (const { key } of cursor.next(STEP)) {
@@ -57,7 +61,13 @@ function dropHistory(store: Store, prefix: Prefix, state: PartitionState, bounds
   cursor.close()
 }
 
-function dropTombstones(store: Store, prefix: Prefix, state: PartitionState, before: number, batch: Batch): void {
+function dropTombstones(
+  store: Store,
+  prefix: Prefix,
+  state: PartitionState,
+  before: number,
+  batch: Batch,
+): void {
   const cursor = store.cursor({ ...tombstoneSpan(prefix, before), values: false })
   const entries = cursor.next(STEP)
   for (const entry of entries) {

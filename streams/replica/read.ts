@@ -31,7 +31,8 @@ export function getRows(replica: Replica, keys: readonly Uint8Array[]): (Row | u
 /** Reads pieces of history; keeps the last one decoded, since neighbouring versions often share it. */
 export class HistoryReader {
   readonly #replica: Replica
-  #piece: { readonly first: Offset; readonly last: Offset; readonly records: readonly RecordEffects[] } | undefined
+  #piece:
+    { readonly first: Offset; readonly last: Offset; readonly records: readonly RecordEffects[] } | undefined
 
   constructor(replica: Replica) {
     this.#replica = replica
@@ -39,7 +40,8 @@ export class HistoryReader {
 
   /** The records with effects of the first piece that reaches `from` or past it; empty at the end. */
   pieceFrom(from: Offset): readonly RecordEffects[] {
-    if (this.#piece !== undefined && this.#piece.first <= from && from <= this.#piece.last) return this.#piece.records
+    if (this.#piece !== undefined && this.#piece.first <= from && from <= this.#piece.last)
+      return this.#piece.records
     const cursor = this.#replica.store.cursor(effectsSpan(this.#replica.prefix, from))
     const entry = cursor.next(1)[0]
     cursor.close()
@@ -64,7 +66,10 @@ export class HistoryReader {
   }
 
   /** The first change that the record at `offset` made to the row: what stood before is what stood before the record. */
-  changeAt(offset: Offset, key: Uint8Array): { readonly change: Change; readonly record: RecordEffects } | undefined {
+  changeAt(
+    offset: Offset,
+    key: Uint8Array,
+  ): { readonly change: Change; readonly record: RecordEffects } | undefined {
     const record = this.recordAt(offset)
     const change = record?.changes.find((candidate) => compareBytes(candidate.key, key) === 0)
     return record === undefined || change === undefined ? undefined : { change, record }
@@ -118,7 +123,10 @@ export function rowHistory(
   replica: Replica,
   key: Uint8Array,
   limit: number,
-): { readonly versions: readonly { readonly change: Change; readonly time: number }[]; readonly complete: boolean } {
+): {
+  readonly versions: readonly { readonly change: Change; readonly time: number }[]
+  readonly complete: boolean
+} {
   const history = new HistoryReader(replica)
   const versions: { readonly change: Change; readonly time: number }[] = []
   let row = storedRow(replica.store.getMany([rowKey(replica.prefix, key)])[0])

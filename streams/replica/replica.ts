@@ -18,11 +18,7 @@ import type { Reason } from '../core/errors.ts'
 import { HistoryWriter } from '../core/history.ts'
 import { dueSpan, effectsKey, metaKey, readNumbered } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
-import {
-  APPLY_BYTES_MAX,
-  APPLY_RECORDS_MAX,
-  LOG_TIME_MAX,
-} from '../core/limits.ts'
+import { APPLY_BYTES_MAX, APPLY_RECORDS_MAX, LOG_TIME_MAX } from '../core/limits.ts'
 import { must } from '../core/assert.ts'
 import { encodeState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
@@ -268,7 +264,8 @@ export class Replica {
     const last = must(effects.at(-1), 'effects')
     const history = new HistoryWriter(this.#bounds.segmentBytes)
     // Far behind the end of the log, history would be dropped again before anyone could ask for it.
-    if (this.#logEnd - last.offset > this.#bounds.historyRecords) state.historyStart = (last.offset + 1) as Offset
+    if (this.#logEnd - last.offset > this.#bounds.historyRecords)
+      state.historyStart = (last.offset + 1) as Offset
     else for (const done of effects) history.add(done)
     const pieces = history.finish()
     for (const piece of pieces) state.historyBytes += piece.value.length
@@ -357,7 +354,9 @@ export class Replica {
 
 const touchesExpiry = (effects: readonly RecordEffects[]): boolean =>
   effects.some(({ changes }) =>
-    changes.some(({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0)),
+    changes.some(
+      ({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0),
+    ),
   )
 
 /** As many records from `at` on as one store batch takes: at least one. */

@@ -7,7 +7,12 @@ import { EMPTY, compareBytes } from '../core/bytes.ts'
 import type { Change, RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { keyOfRow, rowSpan } from '../core/keys.ts'
-import { SCAN_CHUNK_ROWS, WATCH_MESSAGE_BYTES, WATCH_PROGRESS_MS, WATCH_PROGRESS_MS_MIN } from '../core/limits.ts'
+import {
+  SCAN_CHUNK_ROWS,
+  WATCH_MESSAGE_BYTES,
+  WATCH_PROGRESS_MS,
+  WATCH_PROGRESS_MS_MIN,
+} from '../core/limits.ts'
 import { decodeRow, isLive, toRow } from '../core/row.ts'
 import type { StoredRow } from '../core/row.ts'
 import type { Offset, Position } from '../core/types.ts'
@@ -62,7 +67,8 @@ export async function* watchReplicas(
     for (;;) {
       const rung = bell.next()
       let quiet = true
-      if (draining) throw new TidemarkError('NODE_DRAINING', 'the node is shutting down: resume on another one')
+      if (draining)
+        throw new TidemarkError('NODE_DRAINING', 'the node is shutting down: resume on another one')
       for (const place of places) {
         if (place.replica.stopped !== undefined) throw place.replica.refusal()
         if (place.next >= place.replica.state.next) continue
@@ -101,7 +107,9 @@ class Bell {
     const ring = (): void => {
       this.ring()
     }
-    this.#subscriptions = sources.map((source) => source.subscribe({ next: ring, error: ring, complete: ring }))
+    this.#subscriptions = sources.map((source) =>
+      source.subscribe({ next: ring, error: ring, complete: ring }),
+    )
   }
 
   ring(): void {
@@ -184,13 +192,18 @@ function* rowEvents(place: Place, range: KeyRange, since: number): IterableItera
   const { time, partition } = replica.state
   const cursor = replica.store.cursor(rowSpan(replica.prefix, range.start, range.end))
   try {
-    for (let entries = cursor.next(SCAN_CHUNK_ROWS); entries.length > 0; entries = cursor.next(SCAN_CHUNK_ROWS)) {
+    for (
+      let entries = cursor.next(SCAN_CHUNK_ROWS);
+      entries.length > 0;
+      entries = cursor.next(SCAN_CHUNK_ROWS)
+    ) {
       const events: WatchEvent[] = []
       for (const { key, value } of entries) {
         const row = decodeRow(value)
         if (row.version <= since) continue
         if (row.tombstone !== 'none') {
-          if (since >= 0) events.push({ kind: row.tombstone, partition, row: toRow(keyOfRow(key), row), time: 0 })
+          if (since >= 0)
+            events.push({ kind: row.tombstone, partition, row: toRow(keyOfRow(key), row), time: 0 })
         } else if (isLive(row, time))
           events.push({ kind: 'put', partition, row: toRow(keyOfRow(key), row), time: 0 })
       }

@@ -23,6 +23,7 @@ import type { ClusterView } from './cluster-view.ts'
 import { initProducerCall, produceCall, type ProduceAnswer } from './protocol.ts'
 import { encodeRecordBatch, type Producer } from './record-batch.ts'
 import { createSignal } from './signal.ts'
+import type { Topics } from './topics.ts'
 
 export interface AppendLane {
   append(parts: readonly Append[]): Promise<readonly Appended[]>
@@ -57,11 +58,10 @@ const HOPELESS = new Set([17, 29, 31, 42, 43, 44, 87])
 
 const SEQUENCE_MAX = 2 ** 31 - 1
 
-/** @param batchBytesMax the largest batch that the topic takes. */
 export function createAppendLane(
   transport: Transport,
   view: ClusterView,
-  batchBytesMax: (topic: string) => Promise<number>,
+  batchBytesMax: Topics['batchBytesMax'],
 ): AppendLane {
   const channels = createChannels(transport)
   const signal = createSignal()
@@ -98,8 +98,10 @@ export function createAppendLane(
 
   const checkSizes = async (sending: readonly Sending[]): Promise<void> => {
     for (const { part, batch } of sending) {
-      const bytesMax = await batchBytesMax(part.topic)
       const size = must(batch, 'the batch').length
+      if (size <= (await batchBytesMax(part.topic))) continue
+      // Perhaps it was raised since it was read.
+      const bytesMax = await batchBytesMax(part.topic, 'now')
       if (size > bytesMax) throw tooLarge(part, size, bytesMax)
     }
   }
@@ -121,14 +123,14 @@ export function createAppendLane(
       }))
       answers = await channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS)
     } catch (caught) {
-      return failed(sending, TidemarkError.from(caught).message)
+      if (!(caught instanceof TidemarkError)) throw caught
+      return failed(sending, caught.message)
     }
+    const byName = new Map(answers.map((answer) => [`${answer.topic}/${answer.partition}`, answer]))
     let why = ''
     let hopeless = false
     const left = sending.filter((one) => {
-      const answer = answers.find(
-        ({ topic, partition }) => topic === one.part.topic && partition === one.part.partition,
-      )
+      const answer = byName.get(one.name)
       if (answer?.errorCode === 0) {
         results[one.index] = { firstOffset: offset(answer.baseOffset) }
         const sequence = (sequences.get(one.name) ?? 0) + one.part.records.length
@@ -160,7 +162,9 @@ export function createAppendLane(
     const byLeader = new Map<number, Sending[]>()
     for (const one of sending) {
       const nodeId = view.leader(one.part.topic, one.part.partition)?.leader ?? -1
-      byLeader.set(nodeId, [...(byLeader.get(nodeId) ?? []), one])
+      const group = byLeader.get(nodeId)
+      if (group === undefined) byLeader.set(nodeId, [one])
+      else group.push(one)
     }
     const outcomes = await Promise.allSettled(
       [...byLeader].map(([nodeId, group]) => send(nodeId, group, results)),
@@ -187,7 +191,7 @@ export function createAppendLane(
       if (again || unknown) await view.refresh(topics)
       return await attempt(sending, results)
     } catch (caught) {
-      if (!(caught instanceof TidemarkError) || caught.reason !== 'LOG_UNAVAILABLE') throw caught
+      if (!(caught instanceof TidemarkError) || caught.reason === 'VALUE_TOO_LARGE') throw caught
       return failed(sending, caught.message)
     }
   }

@@ -1,7 +1,7 @@
 import type { Channel, Transport } from './client.ts'
 import type { BrokerAddress } from './protocol.ts'
 
-/** One channel for each broker. */
+/** One channel for each broker; none after the end. */
 export interface Channels {
   of(broker: BrokerAddress | undefined): Channel | undefined
   close(): void
@@ -9,15 +9,17 @@ export interface Channels {
 
 export function createChannels(transport: Transport): Channels {
   const channels = new Map<string, Channel>()
+  let closed = false
   return {
     of(broker) {
-      if (broker === undefined) return undefined
+      if (broker === undefined || closed) return undefined
       const name = `${broker.host}:${broker.port}`
       const channel = channels.get(name) ?? transport.channel(broker)
       channels.set(name, channel)
       return channel
     },
     close() {
+      closed = true
       for (const channel of channels.values()) channel.close()
       channels.clear()
     },

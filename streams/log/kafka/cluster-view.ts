@@ -35,6 +35,7 @@ export interface ClusterView {
 export function createClusterView(transport: Transport, seeds: readonly Address[]): ClusterView {
   let clusterId = ''
   let answers = false
+  let closed = false
   const brokers = new Map<number, BrokerAddress>()
   const topics = new Map<string, TopicMetadata>()
   let current: { readonly address: Address; readonly channel: Channel } | undefined
@@ -45,7 +46,7 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
     const tried = new Set<string>()
     for (const address of candidates) {
       const name = `${address.host}:${address.port}`
-      if (tried.has(name)) continue
+      if (closed || tried.has(name)) continue
       tried.add(name)
       if (current?.address !== address) {
         current?.channel.close()
@@ -61,7 +62,7 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
       }
     }
     answers = false
-    throw failure
+    throw failure ?? new TidemarkError('LOG_UNAVAILABLE', 'The log was closed.')
   }
 
   const learn = (metadata: Metadata): void => {
@@ -100,6 +101,7 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
     allTopics: async () => (await ask(undefined)).topics,
     learn,
     close() {
+      closed = true
       current?.channel.close()
     },
   }

@@ -99,7 +99,8 @@ export function createFetchLoop(transport: Transport, address: Address, events: 
       events.onSuccess()
       return true
     } catch (caught) {
-      if (!closed) events.onFault(TidemarkError.from(caught).message, ++faults)
+      if (!(caught instanceof TidemarkError)) throw caught
+      if (!closed) events.onFault(caught.message, ++faults)
       return false
     } finally {
       for (const served of wanted) flying.delete(served)

@@ -13,7 +13,7 @@
 import { TidemarkError, type Reason } from '../../core/errors.ts'
 import { KAFKA_RETRY_MS, KAFKA_RETRY_MS_MAX, METADATA_REFRESH_MS } from '../../core/limits.ts'
 import type { Offset, Partition } from '../../core/types.ts'
-import type { Offsets, PartitionReader, TopicExpectation } from '../log.ts'
+import type { Offsets, PartitionReader, TopicExpectation, TopicIdentity } from '../log.ts'
 import { describeCode, type Address, type Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { createFetchLoop, type FetchLoop, type Served } from './fetch-loop.ts'
@@ -41,6 +41,8 @@ interface Assigned {
 }
 
 export interface FetchPlane {
+  /** The topic that an open reader was made for, by its id; undefined where none reads it. */
+  identityOf(topic: string): TopicIdentity | undefined
   read(topic: string, partition: Partition, from: Offset, expect: TopicExpectation): PartitionReader
   close(): void
 }
@@ -52,6 +54,7 @@ export function createFetchPlane(
   offsets: OffsetsOf,
 ): FetchPlane {
   const readers = new Map<PartitionBuffer, Assigned>()
+  const byTopic = new Map<string, Set<PartitionBuffer>>()
   /** By node; more than one where two readers read the same partition. */
   const loops = new Map<number, FetchLoop[]>()
   const signal = createSignal()
@@ -213,11 +216,13 @@ export function createFetchPlane(
     try {
       log = await offsets.of(buffer.topic, buffer.partition)
     } catch (caught) {
-      pause(reader, served, TidemarkError.from(caught).message)
+      if (!(caught instanceof TidemarkError)) throw caught
+      if (readers.has(buffer)) pause(reader, served, caught.message)
       return
     } finally {
       reader.judged = false
     }
+    if (!readers.has(buffer)) return
     if (from < log.start) {
       stop(
         reader,
@@ -260,17 +265,16 @@ export function createFetchPlane(
         continue
       }
       refreshAt = performance.now() + METADATA_REFRESH_MS
-      const topics = new Set([...readers.keys()].map((buffer) => buffer.topic))
+      const topics = new Set(byTopic.keys())
       try {
         await view.refresh([...topics])
         trouble.end(KAFKA)
         faults = 0
       } catch (caught) {
+        if (!(caught instanceof TidemarkError)) throw caught
+        if (closed) return
         faults++
-        trouble.begin(
-          KAFKA,
-          `No Kafka broker answers; trying until one does. ${TidemarkError.from(caught).message}`,
-        )
+        trouble.begin(KAFKA, `No Kafka broker answers; trying until one does. ${caught.message}`)
         refreshAt = performance.now() + Math.min(KAFKA_RETRY_MS * 2 ** (faults - 1), KAFKA_RETRY_MS_MAX)
         continue
       }
@@ -283,6 +287,9 @@ export function createFetchPlane(
   void watchMetadata()
 
   return {
+    identityOf(topic) {
+      return byTopic.get(topic)?.values().next().value?.expect.identity
+    },
     read(topic, partition, from, expect) {
       const buffer = new PartitionBuffer(topic, partition, from, expect, {
         onRoom() {
@@ -291,6 +298,9 @@ export function createFetchPlane(
         onClose() {
           release(reader)
           readers.delete(buffer)
+          const others = byTopic.get(topic)
+          others?.delete(buffer)
+          if (others?.size === 0) byTopic.delete(topic)
           trouble.end(buffer.name)
         },
       })
@@ -307,6 +317,7 @@ export function createFetchPlane(
         return buffer
       }
       readers.set(buffer, reader)
+      byTopic.set(topic, (byTopic.get(topic) ?? new Set()).add(buffer))
       const known = view.topic(topic)
       if (known?.topicId === expect.identity && known.partitions.length === expect.partitions) assign(reader)
       if (reader.served === undefined) refreshIn(0)

@@ -2,6 +2,7 @@
 import { TidemarkError } from '../../core/errors.ts'
 import { offset, type Offset } from '../../core/types.ts'
 import { describeCode } from './client.ts'
+import type { TopicIdentity } from '../log.ts'
 import type { Metadata, OffsetAnswer, PartitionMetadata } from './protocol.ts'
 
 /** Partitions by name, as one broker sees them. */
@@ -9,14 +10,19 @@ export type ClusterAsSeen = ReadonlyMap<string, PartitionMetadata>
 
 export const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
-/** What one broker says about each partition. */
-export const viewOf = (answer: Metadata | TidemarkError): ClusterAsSeen | TidemarkError =>
+/** What one broker says about each partition; topics of another identity than the expected one are left out. */
+export const viewOf = (
+  answer: Metadata | TidemarkError,
+  identityOf: (topic: string) => TopicIdentity | undefined,
+): ClusterAsSeen | TidemarkError =>
   answer instanceof TidemarkError
     ? answer
     : new Map(
-        answer.topics.flatMap(({ topic, partitions }) =>
-          partitions.map((one) => [nameOf(topic, one.partition), one] as const),
-        ),
+        answer.topics
+          .filter(({ topic, topicId }) => topicId === (identityOf(topic) ?? topicId))
+          .flatMap(({ topic, partitions }) =>
+            partitions.map((one) => [nameOf(topic, one.partition), one] as const),
+          ),
       )
 
 /**
@@ -37,10 +43,12 @@ export function judgeEnd(
     if (said === undefined || said instanceof TidemarkError)
       return unproved(name, `broker ${nodeId}, a replica, cannot be asked who leads it`)
     const one = said.get(name)
-    if (one?.leader !== leader.leader || one.leaderEpoch !== leader.leaderEpoch)
+    if (one === undefined)
+      return unproved(name, `broker ${nodeId} does not know it, or knows another topic of its name`)
+    if (one.leader !== leader.leader || one.leaderEpoch !== leader.leaderEpoch)
       return unproved(
         name,
-        `broker ${nodeId} names broker ${one?.leader ?? -1} as its leader, not broker ${leader.leader}`,
+        `broker ${nodeId} names broker ${one.leader} as its leader, not broker ${leader.leader}`,
       )
     if (one.replicas.some((replica) => !leader.replicas.includes(replica)))
       return unproved(name, `broker ${nodeId} lists a replica that was not asked`)

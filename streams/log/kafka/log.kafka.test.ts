@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { freshName, withKafka } from '../../../infra/kafka/with-kafka.ts'
+import { TidemarkError } from '../../core/errors.ts'
 import { NO_HEADERS, offset, partition } from '../../core/types.ts'
 import type { Log } from '../log.ts'
 import { logContract } from '../log.contract.ts'
@@ -32,6 +33,26 @@ describe('the log on Kafka', () => {
       },
       dispose: () => log.close(),
     }
+  })
+
+  it('proves no end to a reader whose topic was recreated', async () => {
+    const log = await open()
+    const settings = { partitions: 1, valueBytesMax: 1024, replication: 1 }
+    const topic = await log.createTopic(freshName('renewed'), settings)
+    const reader = log.read(topic.topic, partition(0), offset(0), topic)
+    await log.append(0, [{ topic: topic.topic, partition: partition(0), records: [record('a')] }])
+    await reader.next()
+    // Another client does it, so that this one has to find out.
+    const other = await open()
+    await other.deleteTopic(topic.topic)
+    await other.createTopic(topic.topic, settings)
+    const proof: unknown = await log
+      .verifiedEnds(topic.topic, [partition(0)])
+      .catch((caught: unknown) => caught)
+    expect(proof).to.be.instanceOf(TidemarkError).with.property('reason', 'LOG_UNAVAILABLE')
+    reader.close()
+    await other.close()
+    await log.close()
   })
 
   describe('readers beside each other', () => {

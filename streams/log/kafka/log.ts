@@ -43,9 +43,9 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const offsets = createOffsets(transport, view)
   const topics = createTopics(createTransport(options, KAFKA_ADMIN_MS), view, offsets)
   const plane = createFetchPlane(transport, view, trouble, offsets)
-  const index = createReadIndex(transport, view)
+  const index = createReadIndex(transport, view, (topic) => plane.identityOf(topic))
   const lanes = Array.from({ length: APPEND_LANES }, () =>
-    createAppendLane(transport, view, (topic) => topics.batchBytesMax(topic)),
+    createAppendLane(transport, view, (topic, when) => topics.batchBytesMax(topic, when)),
   )
 
   return {

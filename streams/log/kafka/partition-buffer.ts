@@ -52,6 +52,7 @@ export class PartitionBuffer implements PartitionReader {
     expect: TopicExpectation,
     events: BufferEvents,
   ) {
+    assert(partition < expect.partitions, 'the topic has no such partition')
     this.topic = topic
     this.partition = partition
     this.expect = expect

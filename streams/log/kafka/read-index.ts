@@ -15,6 +15,7 @@
 import { TidemarkError } from '../../core/errors.ts'
 import { KAFKA_REQUEST_MS, KAFKA_RETRY_MS } from '../../core/limits.ts'
 import type { Offset, Partition } from '../../core/types.ts'
+import type { TopicIdentity } from '../log.ts'
 import { createChannels, type Channels } from './channels.ts'
 import type { Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
@@ -43,7 +44,12 @@ interface Question {
 /** The end of each partition, or why it is not proved. */
 type Proof = ReadonlyMap<string, Offset | TidemarkError>
 
-export function createReadIndex(transport: Transport, view: ClusterView): ReadIndex {
+/** @param identityOf the id of the topic that is being read, so that the end of another one of its name proves nothing. */
+export function createReadIndex(
+  transport: Transport,
+  view: ClusterView,
+  identityOf: (topic: string) => TopicIdentity | undefined,
+): ReadIndex {
   const offsetChannels = createChannels(transport)
   const leaderChannels = createChannels(transport)
   /** Brokers that did not answer: rounds fail at once in place of waiting for them, until a probe finds them back. */
@@ -62,7 +68,8 @@ export function createReadIndex(transport: Transport, view: ClusterView): ReadIn
         silent.add(nodeId)
         void probe(nodeId)
       }
-      return TidemarkError.from(caught)
+      if (!(caught instanceof TidemarkError)) throw caught
+      return caught
     }
   }
 
@@ -118,7 +125,7 @@ export function createReadIndex(transport: Transport, view: ClusterView): ReadIn
       if (end instanceof TidemarkError) continue
       for (const answer of end) answers.set(nameOf(answer.topic, answer.partition), answer)
     }
-    const named = new Map([...heard].map(([nodeId, answer]) => [nodeId, viewOf(answer)]))
+    const named = new Map([...heard].map(([nodeId, answer]) => [nodeId, viewOf(answer, identityOf)]))
     const proof = new Map<string, Offset | TidemarkError>()
     for (const [name, { leader }] of asked) proof.set(name, judgeEnd(name, leader, answers.get(name), named))
     for (const answer of heard.values()) if (!(answer instanceof TidemarkError)) view.learn(answer)

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Kafka, logLevel, type Admin } from 'kafkajs'
+import kafkajs, { Kafka, logLevel, type Admin } from 'kafkajs'
 import { freshName, withKafka } from '../../../infra/kafka/with-kafka.ts'
 import { TidemarkError } from '../../core/errors.ts'
 import { NO_HEADERS, offset, partition, type NewRecord } from '../../core/types.ts'
@@ -138,7 +138,7 @@ describe('topics of the log on Kafka', function () {
     const configEntries = [{ name: 'max.message.bytes', value: '1000' }]
     await admin.alterConfigs({
       validateOnly: false,
-      resources: [{ type: 2, name: topic.topic, configEntries }],
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic.topic, configEntries }],
     })
     // The broker learns of it in its own time.
     let failure: TidemarkError | undefined

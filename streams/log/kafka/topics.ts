@@ -18,8 +18,8 @@ export interface Topics {
   listTopics(prefix: string): Promise<readonly string[]>
   deleteTopic(topic: string): Promise<void>
   trim(topic: string, partition: Partition, before: Offset): Promise<void>
-  /** The largest record batch that the topic takes, in bytes. Remembered. */
-  batchBytesMax(topic: string): Promise<number>
+  /** The largest record batch that the topic takes, in bytes: as remembered, or as it is now. */
+  batchBytesMax(topic: string, when?: 'now'): Promise<number>
   close(): void
 }
 
@@ -172,9 +172,9 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
       }
     },
 
-    async batchBytesMax(topic) {
-      const known =
-        batchBytes.get(topic) ?? configOf(topic).then((config) => Number(config.get('max.message.bytes')))
+    async batchBytesMax(topic, when) {
+      const remembered = when === 'now' ? undefined : batchBytes.get(topic)
+      const known = remembered ?? configOf(topic).then((config) => Number(config.get('max.message.bytes')))
       batchBytes.set(topic, known)
       try {
         return await known

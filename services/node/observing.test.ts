@@ -1,0 +1,234 @@
+/** What operators see: HTTP, metrics, logs, Datadog. */
+import { once } from 'node:events'
+import { createSocket } from 'node:dgram'
+import { status as grpcStatus } from '@grpc/grpc-js'
+import { expect } from 'chai'
+import { StatsD } from 'hot-shots'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import { offset, partition } from '../../streams/core/types.ts'
+import { addressText } from './address.ts'
+import { callBegan, callEnded, newCallMeter } from './call-meter.ts'
+import { report, reportToDatadog } from './datadog.ts'
+import { FakeNode } from './face.fake.ts'
+import { type HttpServer, serveHttp } from './http.ts'
+import { createLogger } from './logger.ts'
+import { createMetrics } from './metrics.ts'
+import { createTelemetry } from './telemetry.ts'
+
+const LOCAL = { host: '127.0.0.1', port: 0 }
+
+function measured() {
+  const meter = newCallMeter('KeyValueService/Get')
+  return {
+    node: new FakeNode() as FakeNode | undefined,
+    meter,
+    meters: new Map([['/tidemark.v1.KeyValueService/Get', meter]]),
+    appliedRecords: new Map([['default', 12]]),
+  }
+}
+
+describe('the HTTP port', () => {
+  let http: HttpServer
+  let draining: AbortController
+  let state: ReturnType<typeof measured>
+  beforeEach(async () => {
+    draining = new AbortController()
+    state = measured()
+    const readiness = {
+      get node() {
+        return state.node
+      },
+      draining: draining.signal,
+    }
+    http = await serveHttp(LOCAL, readiness, createMetrics(state))
+  })
+  afterEach(() => http.stop())
+
+  const get = async (
+    path: string,
+    method = 'GET',
+  ): Promise<{ status: number; text: string; type: string | null }> => {
+    const response = await fetch(`http://${addressText(http.address)}${path}`, { method })
+    return {
+      status: response.status,
+      text: await response.text(),
+      type: response.headers.get('content-type'),
+    }
+  }
+
+  it('lives', async () => {
+    expect(await get('/livez')).to.deep.include({ status: 200, text: 'ok\n' })
+  })
+
+  it('is ready while the node is: not while it opens, restores or drains', async () => {
+    expect(await get('/readyz')).to.deep.include({ status: 200, text: 'ready\n' })
+    state.node?.setReady(false)
+    expect(await get('/readyz')).to.deep.include({ status: 503, text: 'not ready\n' })
+    const node = state.node
+    state.node = undefined
+    expect(await get('/readyz?verbose')).to.deep.include({ status: 503, text: 'opening\n' })
+    state.node = node
+    node?.setReady(true)
+    draining.abort()
+    expect(await get('/readyz')).to.deep.include({ status: 503, text: 'draining\n' })
+  })
+
+  it('says why, for each replica', async () => {
+    const { node } = state
+    if (node === undefined) throw new Error('no node')
+    const [first, ...others] = node.replicas()
+    if (first === undefined) throw new Error('no replica')
+    const stopped = { reason: 'LOG_TRIMMED', message: 'offset 7 is gone' } as const
+    node.replicas = () => [
+      { ...first, state: 'stopped', next: offset(7), logEnd: offset(9), stopped },
+      ...others,
+    ]
+    node.ready = false
+    const { text } = await get('/readyz?verbose')
+    expect(text.split('\n').slice(0, 2)).to.deep.equal([
+      '[-] default/0 stopped 7 of 9 LOG_TRIMMED: offset 7 is gone',
+      '[+] default/1 live 1 of 1',
+    ])
+  })
+
+  it('has three paths and no more', async () => {
+    expect((await get('/')).status).to.equal(404)
+    expect((await get('/livez', 'POST')).status).to.equal(405)
+    expect(await get('/livez', 'HEAD')).to.deep.include({ status: 200, text: '' })
+  })
+
+  it('gives metrics that Prometheus reads', async () => {
+    const began = callBegan(state.meter)
+    callEnded(state.meter, grpcStatus.OK, began)
+    callEnded(state.meter, grpcStatus.NOT_FOUND, callBegan(state.meter) - 70)
+    callBegan(state.meter)
+    const { text, type } = await get('/metrics')
+    expect(type).to.contain('text/plain; version=0.0.4')
+    const method = 'method="KeyValueService/Get"'
+    for (const line of [
+      `tidemark_grpc_requests_total{${method},code="OK"} 1`,
+      `tidemark_grpc_requests_total{${method},code="NOT_FOUND"} 1`,
+      `tidemark_grpc_requests_in_flight{${method}} 1`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.05"} 1`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.1"} 2`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="+Inf"} 2`,
+      `tidemark_grpc_request_duration_seconds_count{${method}} 2`,
+      'tidemark_replica_applied_offset{keyspace="default",partition="3"} 1',
+      'tidemark_replica_lag_records{keyspace="default",partition="3"} 0',
+      'tidemark_replicas{state="live"} 4',
+      'tidemark_replicas{state="stopped"} 0',
+      'tidemark_applied_records_total{keyspace="default"} 12',
+      'tidemark_ready 1',
+    ]) {
+      expect(text.split('\n')).to.include(line)
+    }
+    expect(text)
+      .to.contain('nodejs_eventloop_lag_p99_seconds')
+      .and.to.contain('process_resident_memory_bytes')
+    const names = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name)
+    expect(new Set(names).size, 'no metric twice').to.equal(names.length)
+    // Counters are totals, however often they are read.
+    expect((await get('/metrics')).text).to.contain(`tidemark_grpc_requests_total{${method},code="OK"} 1\n`)
+  })
+
+  it('says so when another process has the port', async () => {
+    const taken = await serveHttp(
+      http.address,
+      { node: undefined, draining: draining.signal },
+      createMetrics(state),
+    ).catch((caught: unknown) => caught)
+    expect(taken).to.be.instanceOf(TidemarkError).with.property('reason', 'PORT_TAKEN')
+    expect(taken)
+      .to.have.property('message')
+      .that.contains(addressText(http.address))
+      .and.contains('TIDEMARK_HTTP_LISTEN')
+  })
+})
+
+describe('the log of the node', () => {
+  const lines: string[] = []
+  beforeEach(() => lines.splice(0))
+  const output = (isTTY: boolean) => ({ isTTY, write: (line: string) => lines.push(line) })
+
+  it('is JSON for machines', () => {
+    createLogger('info', output(false)).info({ keyspace: 'a' }, 'hello')
+    expect(lines).to.have.length(1)
+    expect(JSON.parse(lines[0] ?? '')).to.deep.include({ level: 'info', msg: 'hello', keyspace: 'a' })
+  })
+
+  it('is plain text on a terminal, with the stack of a bug alone', () => {
+    const logger = createLogger('info', output(true))
+    logger.warn('no broker answers')
+    logger.error({ err: new Error('boom') }, 'a bug')
+    logger.debug('nobody asked')
+    expect(lines[0]).to.match(/^\d\d:\d\d:\d\d warn {2}no broker answers\n$/)
+    expect(lines[1]).to.match(/^\d\d:\d\d:\d\d error a bug\nError: boom\n\s+at /)
+    expect(lines).to.have.length(2)
+  })
+
+  it('hides what is secret, whoever logs it', () => {
+    createLogger('info', output(false)).info({
+      password: 'hunter2',
+      kafka: { password: 'hunter2', sasl: { password: 'hunter2' } },
+    })
+    expect(lines.join('')).not.to.contain('hunter2')
+  })
+
+  it('has one line for a partition that stops, for trouble and for its end', () => {
+    const telemetry = createTelemetry(createLogger('info', output(false)))
+    telemetry.stopped('orders', partition(3), new TidemarkError('LOG_TRIMMED', 'offset 7 is gone'))
+    telemetry.trouble('no broker answers')
+    telemetry.recovered('a broker answers again')
+    telemetry.applied('orders', partition(3), 5)
+    telemetry.applied('orders', partition(4), 6)
+    expect(
+      lines
+        .map((line) => JSON.parse(line) as { level: string; msg: string })
+        .map(({ level, msg }) => `${level}: ${msg}`),
+    ).to.deep.equal([
+      'error: partition 3 of keyspace orders stopped serving: offset 7 is gone (LOG_TRIMMED)',
+      'warn: no broker answers',
+      'info: a broker answers again',
+    ])
+    expect(telemetry.appliedRecords.get('orders')).to.equal(11)
+  })
+})
+
+describe('metrics for Datadog', () => {
+  it('are differences of counts, and gauges', () => {
+    const client = new StatsD({ mock: true, prefix: 'tidemark.', includeDataDogTags: false })
+    const state = measured()
+    const sent = new Map<string, number>()
+    callEnded(state.meter, grpcStatus.OK, callBegan(state.meter))
+    report(client, state, sent)
+    const first = client.mockBuffer?.splice(0) ?? []
+    expect(first).to.include('tidemark.grpc.requests:1|c|#method:KeyValueService/Get,code:OK')
+    expect(first).to.include('tidemark.applied.records:12|c|#keyspace:default')
+    expect(first).to.include('tidemark.ready:1|g')
+    expect(first).to.include('tidemark.replica.lag_records:0|g|#keyspace:default,partition:0')
+    report(client, state, sent)
+    expect((client.mockBuffer ?? []).filter((line) => line.endsWith('|c'))).to.deep.equal([])
+  })
+
+  it('go to the agent that the environment names, and nowhere else', async () => {
+    const logger = createLogger('silent', { write: () => undefined })
+    const none = await reportToDatadog({ datadogHost: undefined, datadogUrl: undefined }, measured(), logger)
+    none()
+    const agent = createSocket('udp4')
+    agent.bind(8125, '127.0.0.1')
+    const listening = await Promise.race([
+      once(agent, 'listening').then(() => true),
+      once(agent, 'error').then(() => false),
+    ])
+    if (!listening) return
+    const stop = await reportToDatadog(
+      { datadogHost: '127.0.0.1', datadogUrl: undefined },
+      measured(),
+      logger,
+    )
+    stop()
+    const [packet] = (await once(agent, 'message')) as [Buffer]
+    expect(packet.toString()).to.contain('tidemark.ready:1|g')
+    agent.close()
+  })
+})

@@ -1,0 +1,105 @@
+/** Operations of a frame, to the face and back as results. */
+import { asBuffer } from '../../streams/core/bytes.ts'
+import type { TidemarkError } from '../../streams/core/errors.ts'
+import type { Mutation, Row } from '../../streams/core/mutation.ts'
+import type { Partition } from '../../streams/core/types.ts'
+import type { Keyspace, Provenance, WriteResult } from '../../streams/face.ts'
+import {
+  PipelineOperationKind as Kind,
+  type PipelineOperation,
+  type PipelineResult,
+  type TransactRequest,
+} from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { newResult } from '../pipeline-codec.ts'
+import { rejectionText } from './messages.ts'
+import { toDelete, toIncrement, toPut } from './mutations.ts'
+import { transactResults } from './transact.ts'
+import { refuse, refuseField } from './validate.ts'
+
+/** A write of one row. @throws FIELD_INVALID for a kind that is none */
+export function toMutation(operation: PipelineOperation, requestId: string, traceparent: string): Mutation {
+  switch (operation.kind) {
+    case Kind.PIPELINE_OPERATION_KIND_PUT:
+      return toPut(operation, requestId, traceparent)
+    case Kind.PIPELINE_OPERATION_KIND_DELETE:
+      return toDelete(operation, requestId, traceparent)
+    case Kind.PIPELINE_OPERATION_KIND_INCREMENT:
+      return toIncrement(operation, requestId, traceparent)
+    default:
+      throw refuseField('kind', `there is no PipelineOperationKind with the number ${operation.kind}`)
+  }
+}
+
+/** Empty where the operation has no sequence. */
+export function requestIdOf(session: string, operation: PipelineOperation): string {
+  if (operation.sequence === undefined) return ''
+  if (session === '') {
+    throw refuse('REQUEST_ID_INVALID', 'sequence: a sequence needs the session of the frame', 'session')
+  }
+  return `${session}/${operation.sequence}`
+}
+
+export function readResult(
+  id: number,
+  partition: Partition,
+  provenance: Provenance | undefined,
+  row: Row | undefined,
+): PipelineResult {
+  const result = newResult(id)
+  result.partition = partition
+  result.applied = provenance?.applied
+  if (row !== undefined) {
+    result.version = row.version
+    result.value = asBuffer(row.value)
+    result.expiresAtMs = row.expiresAt
+    result.contentType = row.contentType
+  }
+  return result
+}
+
+/** @param transaction - the request, where the write was one */
+export function writeResult(
+  id: number,
+  written: WriteResult,
+  transaction: TransactRequest | undefined,
+): PipelineResult {
+  const { outcome, partition } = written
+  const result = newResult(id)
+  result.partition = partition
+  result.applied = written.offset
+  if (outcome === undefined) return result
+  result.version = outcome.version
+  result.duplicate = outcome.duplicate
+  if (outcome.status === 'rejected') {
+    result.reason = outcome.reason
+    result.message = rejectionText(outcome)
+    return result
+  }
+  if (outcome.number !== undefined) result.number = outcome.number.toString()
+  if (outcome.succeeded !== undefined && transaction !== undefined) {
+    result.succeeded = outcome.succeeded
+    result.results = transactResults(transaction, outcome.succeeded, written.reads, partition)
+  }
+  return result
+}
+
+export function failure(id: number, error: TidemarkError): PipelineResult {
+  const result = newResult(id)
+  result.reason = error.reason
+  result.message = error.message
+  return result
+}
+
+export function byPartition(
+  keyspace: Keyspace,
+  operations: readonly PipelineOperation[],
+): PipelineOperation[][] {
+  const groups = new Map<Partition, PipelineOperation[]>()
+  for (const operation of operations) {
+    const partition = keyspace.partitionOf(operation.key)
+    const group = groups.get(partition)
+    if (group === undefined) groups.set(partition, [operation])
+    else group.push(operation)
+  }
+  return [...groups.values()]
+}

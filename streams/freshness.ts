@@ -1,0 +1,113 @@
+/**
+ * Waits until a replica is as fresh as a read asks for: at once (eventual), until it has applied what a token saw (session), or
+ * until it has applied everything that was acknowledged before the read began (linearizable; read-index.ts). Says which promise was kept.
+ */
+import { encodeBarrier } from './core/encode.ts'
+import { TidemarkError } from './core/errors.ts'
+import type { Offset, Partition } from './core/types.ts'
+import type { Consistency, Freshness, Provenance, Token } from './face.ts'
+import type { Log } from './log/log.ts'
+import { ReadIndex } from './replica/read-index.ts'
+import type { Replica } from './replica/replica.ts'
+import type { Writer } from './replica/writer.ts'
+
+export interface FreshenerOptions {
+  readonly name: string
+  readonly topic: string
+  readonly replicas: readonly Replica[]
+  readonly log: Log
+  readonly writer: Writer
+}
+
+export class Freshener {
+  readonly #options: FreshenerOptions
+  readonly #readIndex: ReadIndex
+
+  constructor(options: FreshenerOptions) {
+    this.#options = options
+    this.#readIndex = new ReadIndex(options.log, options.topic)
+  }
+
+  /** Waits until the replica is as fresh as asked for; resolves with the promise that is kept. */
+  async of(replica: Replica, freshness: Freshness): Promise<Consistency> {
+    const { token, deadline } = freshness
+    if (token !== undefined) this.checkToken(token)
+    const seen = token === undefined ? undefined : this.seen(token, replica.state.partition)
+    const consistency = freshness.consistency ?? (seen === undefined ? 'linearizable' : 'session')
+    if (consistency === 'eventual') return consistency
+    // A token is honoured under every promise that waits: linearizable includes what the token saw.
+    if (seen !== undefined && replica.state.next <= seen) {
+      await this.checkReached(replica, seen)
+      await this.#wait(replica, (seen + 1) as Offset, deadline)
+    }
+    if (consistency === 'linearizable') {
+      const end = await this.#verifiedEnd(replica, deadline)
+      if (end !== undefined && replica.state.next < end) await this.#wait(replica, end, deadline)
+    }
+    if (replica.stopped !== undefined) throw replica.refusal()
+    return consistency
+  }
+
+  /** @returns undefined when a barrier has been applied instead: then the replica is fresh already. */
+  async #verifiedEnd(replica: Replica, deadline: number): Promise<Offset | undefined> {
+    try {
+      return await this.#readIndex.end(replica.state.partition)
+    } catch (caught) {
+      const error = TidemarkError.from(caught)
+      if (error.reason !== 'LOG_UNAVAILABLE') throw error
+      await this.#options.writer.control(replica, encodeBarrier(), deadline)
+      return undefined
+    }
+  }
+
+  async #wait(replica: Replica, next: Offset, deadline: number): Promise<void> {
+    if (replica.state.next >= next) return
+    await replica.waiters.wait(next, deadline)
+  }
+
+  /** A token that names an offset which the log never gave is refused: waiting for it would never end. */
+  async checkReached(replica: Replica, seen: Offset): Promise<void> {
+    if (seen < replica.logEnd || seen < replica.state.next) return
+    const { end } = await this.#options.log.offsets(this.#options.topic, replica.state.partition)
+    if (seen < end) return
+    throw new TidemarkError(
+      'TOKEN_BEYOND_LOG',
+      `the token names offset ${seen} of partition ${replica.state.partition}, the log ends at ${end}`,
+      { metadata: { partition: String(replica.state.partition), log_end: String(end) } },
+    )
+  }
+
+  checkToken(token: Token): void {
+    const { identity } = this.#options.log
+    if (token.logIdentity !== '' && token.logIdentity !== identity)
+      throw new TidemarkError(
+        'TOKEN_INVALID',
+        `the token is of log ${token.logIdentity}, this node serves log ${identity}: drop the token`,
+        { metadata: { log_identity: identity } },
+      )
+    for (const { keyspace, partition } of token.positions)
+      if (keyspace === this.#options.name && partition >= this.#options.replicas.length)
+        throw new TidemarkError(
+          'TOKEN_INVALID',
+          `the token names partition ${partition}, keyspace ${keyspace} has ${this.#options.replicas.length}`,
+        )
+  }
+
+  seen(token: Token, partition: Partition): Offset | undefined {
+    return token.positions.find(
+      (position) => position.partition === partition && position.keyspace === this.#options.name,
+    )?.offset
+  }
+}
+
+/** Where and how fresh an answer of the replica is, now. */
+export function provenance(replica: Replica, consistency: Consistency): Provenance {
+  const { next, partition } = replica.state
+  return {
+    partition,
+    applied: next === 0 ? undefined : ((next - 1) as Offset),
+    logEnd: Math.max(replica.logEnd, next) as Offset,
+    logEndAgeMs: replica.logEndAgeMs,
+    consistency,
+  }
+}

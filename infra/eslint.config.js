@@ -154,6 +154,8 @@ export default tseslint.config(
       // chai: `expect(x).to.be.empty`
       '@typescript-eslint/no-unused-expressions': 'off',
       '@typescript-eslint/no-empty-function': 'off',
+      'no-control-regex': 'off',
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
     },
   },
   { files: ['**/*.cjs'], languageOptions: { sourceType: 'commonjs' } },

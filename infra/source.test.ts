@@ -21,7 +21,7 @@ import {
 import type { Rule, Source } from './source-rules.ts'
 
 /** Product files without a test of their own. It may fall, not rise: give a new file a test, then lower this. */
-const UNTESTED_MAX = 50
+const UNTESTED_MAX = 10
 
 const FOLDERS = ['streams', 'services', 'infra', 'load-tests', 'proto', 'charts']
 const SCRIPT = /\.(ts|js|mjs|cjs)$/

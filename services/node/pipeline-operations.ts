@@ -16,6 +16,20 @@ import { toDelete, toIncrement, toPut } from './mutations.ts'
 import { transactResults } from './transact.ts'
 import { refuse, refuseField } from './validate.ts'
 
+/** Bytes of its keys and values. */
+export function bytesOf({ key, value, transaction }: PipelineOperation): number {
+  let bytes = key.length + value.length
+  if (transaction === undefined) return bytes
+  for (const compare of transaction.compares) {
+    bytes += compare.key.length + (compare.target?.$case === 'value' ? compare.target.value.length : 0)
+  }
+  for (const { operation } of [...transaction.thenOperations, ...transaction.elseOperations]) {
+    bytes += operation?.value.key.length ?? 0
+    if (operation?.$case === 'put') bytes += operation.value.value.length
+  }
+  return bytes
+}
+
 /** A write of one row. @throws FIELD_INVALID for a kind that is none */
 export function toMutation(operation: PipelineOperation, requestId: string, traceparent: string): Mutation {
   switch (operation.kind) {

@@ -6,9 +6,9 @@
  *   frame ◀─ all results of this turn of the event loop ◀─ hold while the peer is slow ◀───┘
  *
  * An operation is in flight from its arrival until its result is handed to the stream. While PIPELINE_IN_FLIGHT_MAX are, or
- * PIPELINE_BYTES_IN_FLIGHT_MAX, no further frame is asked of HTTP/2, whose flow control then stops the peer: neither waiting operations nor unread results
- * can grow. A bad operation has its own result; only a frame that cannot be decoded ends the stream, after the answers to
- * what came before it.
+ * PIPELINE_BYTES_IN_FLIGHT_MAX, no further frame is asked of HTTP/2, whose flow control then stops the peer: neither
+ * waiting operations nor unread results can grow. A bad operation has its own result; only a frame that cannot be decoded
+ * ends the stream, after the answers to what came before it.
  */
 import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js'
 import { TidemarkError } from '../../streams/core/errors.ts'
@@ -19,21 +19,13 @@ import {
   PIPELINE_IN_FLIGHT_MAX,
   PIPELINE_READS_TOGETHER_MAX,
 } from '../../streams/core/limits.ts'
-import type {
-  BatchReadResult,
-  Freshness,
-  Keyspace,
-  Provenance,
-  WriteOptions,
-  WriteResult,
-} from '../../streams/face.ts'
+import type { BatchReadResult, Freshness, Keyspace, Provenance, WriteOptions } from '../../streams/face.ts'
 import {
   KeyValueServiceService as methods,
   type PipelineOperation,
   type PipelineRequest,
   type PipelineResponse,
   type PipelineResult,
-  type TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { resultSizeAbout } from '../pipeline-codec.ts'
@@ -42,6 +34,7 @@ import { type Decoded, type HandlerOf, type Serving, meterOf } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import {
   byPartition,
+  bytesOf,
   failure,
   readResult,
   requestIdOf,
@@ -57,7 +50,6 @@ import {
   checkKey,
   checkToken,
   keyspaceName,
-  refuse,
   refuseField,
 } from './validate.ts'
 
@@ -159,7 +151,7 @@ class PipelineStream {
         this.#settle(failure(operation.id, error))
         continue
       }
-      const bytes = operation.key.length + operation.value.length
+      const bytes = bytesOf(operation)
       this.#waiting.set(operation.id, bytes)
       this.#bytesInFlight += bytes
       if (frame instanceof TidemarkError) {
@@ -324,8 +316,9 @@ class PipelineStream {
 
   /** Reads no further frame; ends once all that was begun is answered. */
   #close(error: TidemarkError | undefined): void {
-    this.#error ??= error
+    if (this.#closing) return
     this.#closing = true
+    this.#error = error
     this.#finish()
   }
 

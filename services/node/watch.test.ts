@@ -87,9 +87,12 @@ describe('KeyValueService.Watch', () => {
     await put('a', '1')
     await put('b', '2')
     const watch = await watching({ initialRows: true })
-    await watch.until(() => watch.messages.length === 1)
+    await watch.until(() => watch.messages.length === 2)
     expect(watch.events).to.have.members(['a=1', 'b=2'])
-    expect(watch.messages[0]?.mark).to.equal(WatchMark.WATCH_MARK_INITIAL_END)
+    expect(watch.messages.map(({ mark }) => mark)).to.deep.equal([
+      WatchMark.WATCH_MARK_UNSPECIFIED,
+      WatchMark.WATCH_MARK_INITIAL_END,
+    ])
   })
 
   it('selects a key, a prefix or a range', async () => {

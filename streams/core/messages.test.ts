@@ -244,7 +244,6 @@ describe('messages', () => {
     })
 
     it('is refused when cut inside a list', () => {
-      const whole = [0, 10, 36, 46].map((end) => Math.min(end, value.length))
       for (let end = 0; end < value.length; end++) {
         const cut = value.subarray(0, end)
         let read = true
@@ -258,7 +257,6 @@ describe('messages', () => {
         expect(read, `${end} bytes`).to.equal(
           Buffer.from(Transaction.encode(tryDecode(cut)).finish()).equals(cut),
         )
-        void whole
       }
     })
 

@@ -339,10 +339,16 @@ export function readFormat(value: Uint8Array): RawFormat {
     if (field === 1) raw.version = reader.varint()
     else if (field === 2) raw.separator = reader.sized()
     else if (field === 3) raw.valueBytesMax = reader.varint()
-    else if (field === 4) raw.packingDisabled = reader.varint() === 1
+    else if (field === 4) raw.packingDisabled = readBoolean(reader)
     else throw MALFORMED
   }
   return raw
+}
+
+function readBoolean(reader: ByteReader): boolean {
+  const value = reader.varint()
+  if (value > 1) throw MALFORMED
+  return value === 1
 }
 
 export function writeFormat(format: RawFormat): Buffer {

@@ -51,14 +51,21 @@ function dropHistory(
 ): void {
   const oldest = Math.max(state.historyStart, state.next - bounds.historyRecords)
   const cursor = store.cursor({ ...effectsSpan(prefix, 0), values: false })
-  for (const { key } of cursor.next(STEP)) {
-    const { last, bytes } = readEffectsKey(key)
-    if (last >= oldest && state.historyBytes <= bounds.historyBytes) break
+  const entries = cursor.next(STEP)
+  cursor.close()
+  // Records without effects leave no piece: where nothing older is left, history begins at its bound, or with its first piece.
+  let start = entries.length < STEP ? oldest : state.historyStart
+  for (const { key } of entries) {
+    const { first, last, bytes } = readEffectsKey(key)
+    if (last >= oldest && state.historyBytes <= bounds.historyBytes) {
+      start = Math.min(oldest, first)
+      break
+    }
     batch.delete(key)
     state.historyBytes = Math.max(0, state.historyBytes - bytes)
     state.historyStart = Math.max(state.historyStart, last + 1) as Offset
   }
-  cursor.close()
+  state.historyStart = Math.max(state.historyStart, start) as Offset
 }
 
 function dropTombstones(

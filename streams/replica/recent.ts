@@ -36,6 +36,15 @@ export class RecentEffects {
     return this.#start
   }
 
+  /** Nobody watches: what comes before `next` need not be kept in memory. */
+  skipTo(next: Offset): void {
+    this.#start = next
+    if (this.#records.length === 0) return
+    this.#records = []
+    this.#head = 0
+    this.#bytes = 0
+  }
+
   add(effects: readonly RecordEffects[]): void {
     const { recentBytes, recentRecords } = this.#bounds
     for (const done of effects) {

@@ -99,7 +99,9 @@ export interface RigOptions {
   readonly log?: Log
   readonly clock?: Clock
   readonly telemetry?: Telemetry
+  readonly partition?: number
   readonly partitions?: number
+  readonly topicIdentity?: string
   readonly bounds?: Partial<ReplicaBounds>
 }
 
@@ -113,7 +115,11 @@ export function openRig(options: RigOptions = {}): Rig {
     prefix: PREFIX,
     state:
       stored === undefined
-        ? newState(0 as Partition, options.partitions ?? 1, 'topic-1')
+        ? newState(
+            (options.partition ?? 0) as Partition,
+            options.partitions ?? 1,
+            options.topicIdentity ?? 'topic-1',
+          )
         : decodeState(stored),
     store,
     log: options.log ?? script.log,
@@ -154,4 +160,35 @@ export function dumpTables(store: Store, tables = 'rxgdt'): readonly string[] {
     }
   cursor.close()
   return lines
+}
+
+/** A clock that stands until a test moves it. */
+export class HandClock implements Clock {
+  #now = 1_000_000
+  readonly #repeating = new Set<{ readonly ms: number; readonly callback: () => void; due: number }>()
+  readonly #sleeping = new Set<{ readonly due: number; readonly resolve: () => void }>()
+
+  readonly now = (): number => this.#now
+  readonly sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => this.#sleeping.add({ due: this.#now + ms, resolve }))
+  readonly every = (ms: number, callback: () => void): (() => void) => {
+    const entry = { ms, callback, due: this.#now + ms }
+    this.#repeating.add(entry)
+    return () => this.#repeating.delete(entry)
+  }
+
+  /** Moves the clock, and does what is due by then once. */
+  advance(ms: number): void {
+    this.#now += ms
+    for (const entry of [...this.#repeating]) {
+      if (entry.due > this.#now) continue
+      entry.due = this.#now + entry.ms
+      entry.callback()
+    }
+    for (const entry of [...this.#sleeping]) {
+      if (entry.due > this.#now) continue
+      this.#sleeping.delete(entry)
+      entry.resolve()
+    }
+  }
 }

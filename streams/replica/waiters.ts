@@ -11,6 +11,8 @@ interface Waiter {
 export class OffsetWaiters {
   /** Rising `next`: a replica that moves on looks at the head only. */
   readonly #waiting: Waiter[] = []
+  /** Why the replica will reach nothing any more. */
+  #failure: Error | undefined
 
   get size(): number {
     return this.#waiting.length
@@ -19,6 +21,10 @@ export class OffsetWaiters {
   /** Resolves once the replica's next offset is `next` or more. */
   wait(next: Offset, deadline: number): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure)
+        return
+      }
       let at = this.#waiting.length
       while (at > 0 && (this.#waiting[at - 1]?.next ?? 0) > next) at -= 1
       this.#waiting.splice(at, 0, { next, deadline, resolve, reject })
@@ -42,7 +48,9 @@ export class OffsetWaiters {
     }
   }
 
-  fail(error: unknown): void {
+  /** Ends all, and whoever comes later. */
+  fail(error: Error): void {
+    this.#failure = error
     for (const waiter of this.#waiting.splice(0)) waiter.reject(error)
   }
 }

@@ -149,7 +149,8 @@ export class Writer {
   /** Takes what waits, in order, until an append is full. */
   #gather(lane: Lane): readonly Flight[] {
     const flights: Flight[] = []
-    const left: Queue[] = []
+    const hungry: Queue[] = []
+    const served: Queue[] = []
     let bytes = 0
     const now = this.#clock.now()
     for (const queue of lane.queues) {
@@ -199,10 +200,10 @@ export class Writer {
       close()
       queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
       lane.queues.delete(queue)
-      if (queue.waiting.length > 0) left.push(queue)
+      if (queue.waiting.length > 0) (taken === 0 ? hungry : served).push(queue)
     }
     // Behind the others: a partition that always has more must not starve them.
-    for (const queue of left) lane.queues.add(queue)
+    for (const queue of [...hungry, ...served]) lane.queues.add(queue)
     return flights
   }
 

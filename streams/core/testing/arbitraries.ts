@@ -34,11 +34,28 @@ const perhapsType = { contentType: fc.option(contentType, { nil: undefined }) }
 
 export const rowMutations: fc.Arbitrary<RowMutation> = fc.oneof(
   fc
-    .record({ kind: fc.constant('put' as const), key, value, ...optional, ...identified, ...perhapsTtl, ...perhapsType })
+    .record({
+      kind: fc.constant('put' as const),
+      key,
+      value,
+      ...optional,
+      ...identified,
+      ...perhapsTtl,
+      ...perhapsType,
+    })
     .map((put) => present(put)),
-  fc.record({ kind: fc.constant('delete' as const), key, ...optional, ...identified }).map((remove) => present(remove)),
   fc
-    .record({ kind: fc.constant('increment' as const), key, delta, ...optional, ...identified, ...perhapsTtl })
+    .record({ kind: fc.constant('delete' as const), key, ...optional, ...identified })
+    .map((remove) => present(remove)),
+  fc
+    .record({
+      kind: fc.constant('increment' as const),
+      key,
+      delta,
+      ...optional,
+      ...identified,
+      ...perhapsTtl,
+    })
     .map((increment) => present(increment)),
 )
 
@@ -54,7 +71,10 @@ const changes: fc.Arbitrary<TransactionChange> = fc.oneof(
   fc.record({ kind: fc.constant('delete' as const), key }),
   fc.record({ kind: fc.constant('increment' as const), key, delta }),
 )
-const branch = fc.uniqueArray(changes, { maxLength: 5, selector: (change) => change.key.toString('latin1') })
+const branch = fc.uniqueArray(changes, {
+  maxLength: 5,
+  selector: (change) => Buffer.from(change.key).toString('latin1'),
+})
 
 export const transactions: fc.Arbitrary<TransactionMutation> = fc
   .record({

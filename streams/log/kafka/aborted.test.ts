@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { createAbortFilter } from './aborted.ts'
-import type { AbortedTransaction } from './protocol.ts'
+import type { AbortedTransaction } from './fetch-protocol.ts'
 import type { BatchHeader } from './record-batch.ts'
 
 const header = (baseOffset: number, producerId: number, more: Partial<BatchHeader> = {}): BatchHeader => ({

@@ -4,7 +4,7 @@
  * marker of its producer, and its batches in between are dropped (as the Java consumer does; kafkajs relies on the
  * broker's order and shows aborted records where transactions interleave).
  */
-import type { AbortedTransaction } from './protocol.ts'
+import type { AbortedTransaction } from './fetch-protocol.ts'
 import type { BatchHeader } from './record-batch.ts'
 
 export interface AbortFilter {

@@ -1,5 +1,5 @@
 import type { Channel, Transport } from './client.ts'
-import type { BrokerAddress } from './protocol.ts'
+import type { BrokerAddress } from './metadata-protocol.ts'
 
 /** One channel for each broker; none after the end. */
 export interface Channels {

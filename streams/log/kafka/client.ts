@@ -111,10 +111,20 @@ export function describeCode(code: number): string {
 
 /** kafkajs sets no TCP_NODELAY: the last segment of a large request would wait for the peer's delayed ack. */
 const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  const socket =
-    (ssl as ConnectionOptions | undefined) === undefined || ssl === null
-      ? connectPlain({ host, port }, onConnect)
-      : connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+  // Typed as options, but true, false and null come too.
+  const options = ssl as ConnectionOptions | boolean | null | undefined
+  const plain = options === undefined || options === null || options === false
+  const socket = plain
+    ? connectPlain({ host, port }, onConnect)
+    : connectTls(
+        {
+          host,
+          port,
+          ...(isIP(host) === 0 ? { servername: host } : {}),
+          ...(options === true ? {} : options),
+        },
+        onConnect,
+      )
   socket.setKeepAlive(true, 30_000)
   socket.setNoDelay(true)
   return socket

@@ -11,7 +11,7 @@ import {
   type Metadata,
   type PartitionMetadata,
   type TopicMetadata,
-} from './protocol.ts'
+} from './metadata-protocol.ts'
 import { createRounds } from './rounds.ts'
 
 export interface ClusterView {

@@ -162,6 +162,34 @@ describe('faults under the log on Kafka', function () {
     return { cluster, proxy, around: [`127.0.0.1:${direct}`] }
   }
 
+  it('logs in with a password, and refuses to start with a wrong one', async () => {
+    const [port = 0, direct = 0, controller = 0] = await freePorts(3)
+    const jaas =
+      'org.apache.kafka.common.security.plain.PlainLoginModule required username="tide" password="mark" user_tide="mark";'
+    await start({
+      port,
+      settings: {
+        listeners: `PLAINTEXT://127.0.0.1:${port},SAFE://127.0.0.1:${direct},CONTROLLER://127.0.0.1:${controller}`,
+        'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},SAFE://127.0.0.1:${direct}`,
+        'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,SAFE:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT',
+        'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+        'sasl.enabled.mechanisms': 'PLAIN',
+        'listener.name.safe.plain.sasl.jaas.config': jaas,
+      },
+    })
+    const brokers = [`127.0.0.1:${direct}`]
+    const log = await open(brokers, { sasl: { mechanism: 'plain', username: 'tide', password: 'mark' } })
+    const topic = await log.createTopic(freshName('safe'), SETTINGS)
+    expect(await append(log, topic, 'a')).to.equal(0)
+    const reader = log.read(topic.topic, p0, offset(0), topic)
+    expect(await readTo(reader, 0, 1)).to.deep.equal(['a'])
+    expect((await log.verifiedEnds(topic.topic, [p0])).get(p0)).to.equal(1)
+    const sasl = { mechanism: 'plain', username: 'tide', password: 'wrong' } as const
+    const failure = await failureOf(() => open(brokers, { sasl }))
+    expect(failure.reason).to.equal('CONFIG_INVALID')
+    expect(failure.message).to.include('refuses the credentials').and.not.include('wrong')
+  })
+
   it('appends once when the answer to an append is lost', async () => {
     const { cluster, proxy } = await startBehindProxy()
     const log = await open(cluster.bootstrap)

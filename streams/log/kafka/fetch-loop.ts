@@ -21,7 +21,7 @@ import {
 } from '../../core/limits.ts'
 import { describeCode, type Address, type Channel, type Transport } from './client.ts'
 import type { PartitionBuffer } from './partition-buffer.ts'
-import { fetchCall, type FetchAnswer } from './protocol.ts'
+import { fetchCall, type FetchAnswer } from './fetch-protocol.ts'
 import { createSignal } from './signal.ts'
 
 /** A reader as the loop serves it; the plane gives it to one loop at a time. */

@@ -19,7 +19,7 @@ import type { ClusterView } from './cluster-view.ts'
 import { createFetchLoop, type FetchLoop, type Served } from './fetch-loop.ts'
 import type { OffsetsOf } from './offsets.ts'
 import { PartitionBuffer } from './partition-buffer.ts'
-import type { FetchAnswer } from './protocol.ts'
+import type { FetchAnswer } from './fetch-protocol.ts'
 import { createSignal } from './signal.ts'
 import { KAFKA, type Trouble } from './trouble.ts'
 

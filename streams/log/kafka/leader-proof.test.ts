@@ -1,7 +1,8 @@
 import { expect } from 'chai'
 import { TidemarkError } from '../../core/errors.ts'
 import { judgeEnd } from './leader-proof.ts'
-import type { OffsetAnswer, PartitionMetadata } from './protocol.ts'
+import type { PartitionMetadata } from './metadata-protocol.ts'
+import type { OffsetAnswer } from './protocol.ts'
 
 const NAME = 't/0'
 const seen = (leader: number, leaderEpoch = 7, replicas = [1, 2, 3]): PartitionMetadata => ({

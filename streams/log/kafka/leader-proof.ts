@@ -3,7 +3,8 @@ import { TidemarkError } from '../../core/errors.ts'
 import { offset, type Offset } from '../../core/types.ts'
 import { describeCode } from './client.ts'
 import type { TopicIdentity } from '../log.ts'
-import type { Metadata, OffsetAnswer, PartitionMetadata } from './protocol.ts'
+import type { Metadata, PartitionMetadata } from './metadata-protocol.ts'
+import type { OffsetAnswer } from './protocol.ts'
 
 /** Partitions by name, as one broker sees them. */
 export type ClusterAsSeen = ReadonlyMap<string, PartitionMetadata>

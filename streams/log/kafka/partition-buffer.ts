@@ -8,7 +8,7 @@ import { TidemarkError } from '../../core/errors.ts'
 import { APPLY_BYTES_MAX, APPLY_RECORDS_MAX, FETCH_AHEAD_BYTES_MAX, READ_IDLE_MS } from '../../core/limits.ts'
 import { offset, type LogRecord, type Offset, type Partition } from '../../core/types.ts'
 import type { LogBatch, PartitionReader, TopicExpectation } from '../log.ts'
-import type { FetchAnswer } from './protocol.ts'
+import type { FetchAnswer } from './fetch-protocol.ts'
 import { walkBatches } from './record-batch.ts'
 import { RunReader } from './record-reader.ts'
 

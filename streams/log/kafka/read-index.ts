@@ -19,15 +19,8 @@ import type { TopicIdentity } from '../log.ts'
 import { createChannels, type Channels } from './channels.ts'
 import type { Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
-import {
-  LATEST,
-  listOffsetsCall,
-  metadataCall,
-  type ApiCall,
-  type Metadata,
-  type OffsetAnswer,
-  type PartitionMetadata,
-} from './protocol.ts'
+import { metadataCall, type Metadata, type PartitionMetadata } from './metadata-protocol.ts'
+import { LATEST, listOffsetsCall, type ApiCall, type OffsetAnswer } from './protocol.ts'
 import { judgeEnd, nameOf, unproved, viewOf } from './leader-proof.ts'
 import { createRounds } from './rounds.ts'
 

@@ -7,7 +7,7 @@ import { BATCH_BYTES_MAX } from '../../core/limits.ts'
 import { NO_HEADERS, logTime, offset, type Headers, type LogRecord, type LogTime } from '../../core/types.ts'
 import { createAbortFilter, type AbortFilter } from './aborted.ts'
 import { decompress } from './codecs.ts'
-import type { AbortedTransaction } from './protocol.ts'
+import type { AbortedTransaction } from './fetch-protocol.ts'
 import { RECORDS_AT, readBatchHeader, type BatchHeader } from './record-batch.ts'
 
 const NO_BYTES = Buffer.alloc(0)

@@ -10,7 +10,7 @@ import { createChannels } from './channels.ts'
 import type { AdminBroker, Channel, Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { OffsetsOf } from './offsets.ts'
-import type { TopicMetadata } from './protocol.ts'
+import type { TopicMetadata } from './metadata-protocol.ts'
 
 export interface Topics {
   createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription>

@@ -1,0 +1,75 @@
+import { expect } from 'chai'
+import { TidemarkError } from '../core/errors.ts'
+import { replicaSpan } from '../core/keys.ts'
+import type { Partition } from '../core/types.ts'
+import { openMemoryStore } from '../store/memory.ts'
+import { claimStore, prefixOf } from './catalogue.ts'
+
+const owner = { cluster: 'tidemark', nodeId: 'n1', logIdentity: 'log-1' }
+const refusal = (act: () => void): TidemarkError | undefined => {
+  try {
+    act()
+    return undefined
+  } catch (caught) {
+    return TidemarkError.from(caught)
+  }
+}
+const mark = Buffer.concat([Buffer.alloc(4), Buffer.from('i')])
+
+describe('catalogue of a data directory', () => {
+  it('is marked with its owner, and opened by it again', () => {
+    const store = openMemoryStore()
+    claimStore(store, owner)
+    expect(refusal(() => claimStore(store, owner))).to.equal(undefined)
+  })
+
+  for (const [name, other] of Object.entries({ cluster: 'x', nodeId: 'n2', logIdentity: 'log-2' }))
+    it(`refuses another ${name}, and says what to do`, () => {
+      const store = openMemoryStore()
+      claimStore(store, owner)
+      const error = refusal(() => claimStore(store, { ...owner, [name]: other }))
+      expect(error?.reason).to.equal('STORE_FOREIGN')
+      expect(error?.message).to.include(other).and.to.include('TIDEMARK_DATA_DIR')
+      expect(error?.metadata['field']).to.equal(name)
+    })
+
+  it('refuses another layout, and a mark that is damaged', () => {
+    const spoil = (content: string): string | undefined => {
+      const store = openMemoryStore()
+      const batch = store.batch()
+      batch.put(mark, Buffer.from(content))
+      store.write(batch)
+      return refusal(() => claimStore(store, owner))?.reason
+    }
+    expect(spoil(JSON.stringify({ layout: 2, ...owner }))).to.equal('STORE_FOREIGN')
+    for (const damaged of ['', '{', 'null', '"x"', '{}'])
+      expect(spoil(damaged), damaged).to.equal('STORE_CORRUPT')
+  })
+
+  it('gives each replica a prefix of its own, for ever', () => {
+    const store = openMemoryStore()
+    const names = [
+      ['a', 0],
+      ['a', 1],
+      ['a.b', 0],
+      ['b', 0],
+      ['a', 256],
+    ] as const
+    const given = names.map(([topic, partition]) =>
+      Buffer.from(prefixOf(store, topic, partition as Partition)).toString('hex'),
+    )
+    expect(new Set(given).size).to.equal(names.length)
+    expect(given).to.not.include('00000000')
+    const again = [...names]
+      .reverse()
+      .map(([topic, partition]) =>
+        Buffer.from(prefixOf(store, topic, partition as Partition)).toString('hex'),
+      )
+    expect(again.reverse()).to.deep.equal(given)
+  })
+
+  it('lies outside all replicas', () => {
+    const span = replicaSpan(Buffer.from('00000001', 'hex'))
+    expect(Buffer.compare(mark, span.gte)).to.be.lessThan(0)
+  })
+})

@@ -88,7 +88,7 @@ export const CATALOGUE = {
   PARTITIONS_CHANGED: row('FAILED_PRECONDITION', 503, false, 'the topic has another number of partitions than the keyspace was created with', 'create a new keyspace and copy the rows'),
   TOPIC_UNSAFE: row('FAILED_PRECONDITION', 503, false, 'the topic is configured so that acknowledged writes can be lost', 'apply the change that the message names, or set TIDEMARK_DEV=1 on a development machine'),
   FORMAT_TOO_NEW: row('FAILED_PRECONDITION', 503, false, 'the log holds a record of a newer format than this node knows', 'upgrade the node'),
-  STORE_CORRUPT: row('DATA_LOSS', 503, false, 'the data directory is damaged', 'delete the directory: the replica is built again from the log'),
+  STORE_CORRUPT: row('DATA_LOSS', 503, false, 'the data directory is damaged', 'delete the folder `replicas` in it: they are built again from the log; a damaged `log` needs its backup'),
   STORE_FOREIGN: row('FAILED_PRECONDITION', 503, false, 'the data directory belongs to another cluster, node or log', 'give the node its own TIDEMARK_DATA_DIR'),
   STORE_LOCKED: row('FAILED_PRECONDITION', 503, false, 'another process has the data directory open', 'stop that process, or give the node its own TIDEMARK_DATA_DIR'),
   STORE_UNWRITABLE: row('FAILED_PRECONDITION', 503, false, 'the data directory cannot be written', 'correct its owner and mode'),

@@ -44,7 +44,7 @@ export function claimStore(store: Store, owner: Owner): void {
   throw new TidemarkError(
     'STORE_FOREIGN',
     `the data directory belongs to ${differing} "${written[differing]}", this node is of "${owner[differing]}": ` +
-      'give this node its own TIDEMARK_DATA_DIR, or delete the directory to build the replicas anew from the log',
+      'give this node its own TIDEMARK_DATA_DIR, or delete the folder `replicas` in it to build them anew from the log',
     { metadata: { field: differing, found: written[differing], wanted: owner[differing] } },
   )
 }

@@ -7,7 +7,7 @@ export interface Figure {
   readonly name: string
   readonly value: number
   readonly unit: string
-  /** What is aimed at; the numbers for a machine with two cores. */
+  /** What is aimed at on a machine with two cores. */
   readonly target?: { readonly atLeast: number } | { readonly atMost: number }
   /** What the machine itself can do in this run, and which share of it this is. */
   readonly ceiling?: { readonly name: string; readonly share: number }

@@ -23,7 +23,7 @@ export const FULL: Settings = {
 /** For a look, not for figures. */
 export const QUICK: Settings = { ...FULL, ms: 1000, keys: 100_000, replayRecords: 100_000 }
 
-/** What the issue asks for, on two cores. */
+/** The aims, on two cores. */
 export const AIM = {
   putsKafka: { atLeast: 60_000 },
   putsEmbedded: { atLeast: 80_000 },

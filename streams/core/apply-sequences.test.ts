@@ -131,6 +131,18 @@ describe('apply, over several records', () => {
       expect([...driver.sessions.keys()]).to.have.members(['iold', 'sbusy', 'syoung'])
     })
 
+    it('renews the place of its session when that is more than so many ids back, not before', () => {
+      for (const [passed, arrival] of [
+        [DEDUPE_RENEW_IDS, 1],
+        [DEDUPE_RENEW_IDS + 1, DEDUPE_RENEW_IDS + 2],
+      ] as const) {
+        const driver = play([[put('a', '1', byId('s/1')), 'ok v0; a:=1']])
+        driver.state.ids = passed
+        play([[put('a', '2', byId('s/2')), 'ok v1; a:=2']], driver)
+        expect(driver.sessions.get('ss')?.arrival).to.equal(arrival)
+      }
+    })
+
     it('of a session that is in use is kept', () => {
       const driver = play([[put('a', '1', byId('s/1')), 'ok v0; a:=1']])
       for (let round = 1; round <= 20; round++) {

@@ -25,7 +25,7 @@ const bytes = (content: string): Buffer => Buffer.from(content)
 
 describe('proto/record.md', () => {
   it('gives murmur2 vectors that hold', () => {
-    const rows = [...text.matchAll(/^\| `([^`]+)` +\| (-?\d+) +\| (\d+) +\| (\d+) +\|$/gm)]
+    const rows = [...text.matchAll(/^\|\s*`([^`]+)`\s*\|\s*(-?\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|$/gm)]
     expect(rows).to.have.length(9)
     for (const [, key, hash, positive, partition] of rows) {
       const hashed = bytes(key ?? '')

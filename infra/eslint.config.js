@@ -4,7 +4,14 @@
  */
 import tseslint from 'typescript-eslint'
 
-const TESTS = ['**/*.test.ts', '**/*.contract.ts', '**/*.fake.ts', '**/*.child.ts', '**/testing/**']
+const TESTS = [
+  '**/*.test.ts',
+  '**/*.contract.ts',
+  '**/*.fake.ts',
+  '**/*.fixture.ts',
+  '**/*.child.ts',
+  '**/testing/**',
+]
 const CLOCKS = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'performance', 'fetch']
 
 const environment = {

@@ -24,7 +24,8 @@ const CODE_COLUMNS_MAX = 120
 const COMMENT_COLUMNS_MAX = 150
 
 /** Tests, contract suites, fakes and what tests start as processes: no part of the product. */
-export const isTest = (path: string): boolean => /\.(test|contract|fake|child)\.|\/testing\//.test(path)
+export const isTest = (path: string): boolean =>
+  /\.(test|contract|fake|fixture|child)\.|\/testing\//.test(path)
 
 const inProduct = (path: string): boolean => /^(streams|services)\//.test(path) && !isTest(path)
 

@@ -132,7 +132,7 @@ export interface WatchMessage {
 }
 
 /**
- * A watch: pull it. It ends with a TidemarkError: WATCH_TOO_SLOW (metadata `token`), COMPACTED (metadata `partition`, `earliest`),
+ * A watch: pull it. It ends with a TidemarkError: COMPACTED (metadata `partition`, `earliest`),
  * PARTITION_STOPPED, NODE_DRAINING. Returning the iterator frees it.
  */
 export type Watch = AsyncIterableIterator<WatchMessage>

@@ -79,17 +79,20 @@ export function readPack(value: Uint8Array): RawMutation[] {
   return mutations
 }
 
+/** All fields absent, as protobuf has it. */
+const noMutation = (): RawMutation => ({
+  kind: 0,
+  key: EMPTY,
+  value: EMPTY,
+  ifVersion: undefined,
+  ttlMs: undefined,
+  requestId: EMPTY,
+  contentType: EMPTY,
+  traceparent: EMPTY,
+})
+
 function readMutation(reader: ByteReader): RawMutation {
-  const raw: RawMutation = {
-    kind: 0,
-    key: EMPTY,
-    value: EMPTY,
-    ifVersion: undefined,
-    ttlMs: undefined,
-    requestId: EMPTY,
-    contentType: EMPTY,
-    traceparent: EMPTY,
-  }
+  const raw = noMutation()
   let previous = 0
   while (!reader.done) {
     const { field, type } = nextField(reader, previous, 0)
@@ -248,16 +251,7 @@ function readCompare(reader: ByteReader): Compare {
 }
 
 function readChange(reader: ByteReader): RawMutation {
-  const raw: RawMutation = {
-    kind: 0,
-    key: EMPTY,
-    value: EMPTY,
-    ifVersion: undefined,
-    ttlMs: undefined,
-    requestId: EMPTY,
-    contentType: EMPTY,
-    traceparent: EMPTY,
-  }
+  const raw = noMutation()
   let previous = 0
   while (!reader.done) {
     const { field, type } = nextField(reader, previous, 0)

@@ -39,6 +39,8 @@ export async function openTestNode(): Promise<TestNode> {
     const node = await openNode({
       cluster: 'test',
       nodeId: 'n1',
+      address: '127.0.0.1:7400',
+      zone: '',
       log,
       logKind: 'memory',
       store,

@@ -34,6 +34,10 @@ import type { Store } from './store/store.ts'
 export interface NodeOptions {
   readonly cluster: string
   readonly nodeId: string
+  /** Where peers and clients reach this node: `host:port`. */
+  readonly address: string
+  /** Failure domain; empty = not known. */
+  readonly zone: string
   readonly log: Log
   readonly logKind: 'embedded' | 'kafka' | 'memory'
   readonly store: Store
@@ -107,8 +111,12 @@ class LocalNode implements TidemarkNode {
         this.#openKeyspace(name, await this.#ensureTopic(name, {}))
     }
     await Promise.all([...this.#keyspaces.values()].map((keyspace) => this.#format(keyspace, { partitions })))
-    const leads = membership.leads$.subscribe((wanted) => {
-      this.#leads = new Set(wanted.map(({ topic, partition }) => `${topic}/${partition}`))
+    const leads = membership.map$.subscribe(({ topics }) => {
+      this.#leads = new Set(
+        topics.flatMap(({ topic, placements }) =>
+          placements.flatMap(({ leader }, at) => (leader === this.#options.nodeId ? [`${topic}/${at}`] : [])),
+        ),
+      )
     })
     this.#stops.push(
       clock.every(TICK_MS, () => {
@@ -118,7 +126,7 @@ class LocalNode implements TidemarkNode {
         leads.unsubscribe()
       },
     )
-    this.#offer()
+    this.#announce()
   }
 
   // ---- keyspaces ----
@@ -143,7 +151,7 @@ class LocalNode implements TidemarkNode {
       if (this.#keyspaces.size >= KEYSPACES_MAX)
         throw new TidemarkError('OVERLOADED', `the node has ${KEYSPACES_MAX} keyspaces, its bound`)
       this.#openKeyspace(name, await this.#ensureTopic(name, settings))
-      this.#offer()
+      this.#announce()
     }
     const keyspace = must(this.#keyspaces.get(name), 'the keyspace just opened')
     await this.#format(keyspace, settings)
@@ -237,10 +245,24 @@ class LocalNode implements TidemarkNode {
     }
   }
 
-  #offer(): void {
-    this.#options.membership.offer(
-      [...this.#replicas()].map((replica) => ({ topic: replica.topic, partition: replica.state.partition })),
-    )
+  #announce(): void {
+    const { nodeId, address, zone, membership, replication } = this.#options
+    membership.announce({
+      nodeId,
+      incarnation: this.#incarnation,
+      address,
+      zone,
+      draining: this.#draining$.value,
+      topics: [...this.#keyspaces.values()].map((keyspace) => ({
+        topic: keyspace.info.topic,
+        identity: must(keyspace.replicas[0], 'a replica').state.topicIdentity,
+        partitions: keyspace.info.partitions,
+        replication,
+        settings: keyspace.info,
+      })),
+      held: [],
+      handovers: [],
+    })
   }
 
   *#replicas(): IterableIterator<Replica> {

@@ -23,6 +23,8 @@ export const keyspacesOf = (link: Link): Keyspaces => ({
       partitionByPrefix: toBuffer(options.partitionByPrefix ?? '', 'partitionByPrefix'),
       valueBytesMax: checkedWhole(options.valueBytesMax ?? 0, 'valueBytesMax'),
       packingDisabled: options.packingDisabled ?? false,
+      replication: 0,
+      defaultTtlMs: 0,
     }
     // Creating twice is harmless, so it may be retried.
     const { keyspace } = await ask<CreateResponse>(link, options.deadlineMs, (metadata, call, done) =>

@@ -388,4 +388,6 @@ const describe = ({ name, partitions }: FakeKeyspace): Keyspace => ({
   partitionByPrefix: Buffer.alloc(0),
   valueBytesMax: 1024 * 1024,
   packingDisabled: false,
+  replication: 1,
+  defaultTtlMs: 0,
 })

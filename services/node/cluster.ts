@@ -32,6 +32,7 @@ export function cluster(serving: Serving): HandlersOf<typeof clusterDefinition> 
       logKind,
       replicas: node.replicas().map(replicaMessage),
       format,
+      map: undefined,
     }
   }
 

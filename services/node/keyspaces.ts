@@ -45,4 +45,6 @@ const keyspaceMessage = (keyspace: KeyspaceInfo): KeyspaceMessage => ({
     keyspace.partitionBy.kind === 'prefix' ? asBuffer(keyspace.partitionBy.separator) : Buffer.alloc(0),
   valueBytesMax: keyspace.valueBytesMax,
   packingDisabled: !keyspace.packing,
+  replication: 1,
+  defaultTtlMs: 0,
 })

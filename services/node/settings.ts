@@ -96,6 +96,13 @@ export const SETTINGS = {
     undefined,
     'name of this node, unlike that of any other; unset: a random one that is kept in the data directory',
   ),
+  zone: setting(
+    'TIDEMARK_ZONE',
+    'name',
+    z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'must be up to 100 of A-Z a-z 0-9 . _ -'),
+    '',
+    'failure domain of this node, such as an availability zone: replicas of a partition are spread over zones',
+  ),
   grpcListen: setting(
     'TIDEMARK_GRPC_LISTEN',
     'host:port',

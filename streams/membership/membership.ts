@@ -1,21 +1,25 @@
 /**
- * The Membership port: elects a leader for each partition and publishes the map of the cluster. Leadership coordinates (ticks,
- * marks, snapshots); that the data is right never depends on it, because a leader's records carry its epoch and apply ignores
- * older ones. Implementations: `single` (one node leads everything); on Kafka a consumer group will elect.
+ * The Membership port: who is in the cluster, who holds what, who leads. Leadership coordinates (ticks, marks, snapshots); that
+ * the data is right never depends on it, because a leader's records carry its epoch and apply ignores older ones.
+ * Implementations: `single` (one node holds and leads everything), `kafka` (a consumer group), `simulated` (in memory, for tests).
  */
 import type { Observable } from 'rxjs'
-import type { Partition } from '../core/types.ts'
-
-export interface Leadership {
-  readonly topic: string
-  readonly partition: Partition
-}
+import type { ClusterMap, MemberState } from '../core/cluster-map.ts'
 
 export interface Membership {
-  /** The partitions that this node should lead, whole and anew at each change; replays the last value to a new subscriber. */
-  readonly leads$: Observable<readonly Leadership[]>
-  /** Tells which partitions exist here; a member leads none that it did not offer. */
-  offer(partitions: readonly Leadership[]): void
-  /** Gives up all leaderships and leaves. */
+  /** The newest map, whole; replays the last one to a new subscriber, never EMPTY_MAP. Completes after close(). */
+  readonly map$: Observable<ClusterMap>
+  /**
+   * False while this member may have been taken for dead without knowing it: it goes on serving what it holds, and acts as leader
+   * of nothing. Replays the last value.
+   */
+  readonly connected$: Observable<boolean>
+  /**
+   * What this node says of itself from now on; the first call joins. A change that can alter the map (a topic, a replica that
+   * became live or stopped, a leadership taken or given up, draining, a handover) leads to a new map soon; mere progress of `applied` is told with the
+   * next change.
+   */
+  announce(state: MemberState): void
+  /** Leaves: the others get a map without this node. */
   close(): Promise<void>
 }

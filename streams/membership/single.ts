@@ -1,18 +1,36 @@
-/** One node, no peers: it leads every partition that it offers. */
-import { BehaviorSubject } from 'rxjs'
-import type { Leadership, Membership } from './membership.ts'
+/** One node, no peers: it holds and leads every partition that it announces. */
+import { BehaviorSubject, ReplaySubject } from 'rxjs'
+import type { ClusterMap, MapPlacement, MemberState } from '../core/cluster-map.ts'
+import type { Membership } from './membership.ts'
 
 export function singleMembership(): Membership {
-  const leads$ = new BehaviorSubject<readonly Leadership[]>([])
+  const map$ = new ReplaySubject<ClusterMap>(1)
+  const connected$ = new BehaviorSubject(true)
+  let generation = 0
   return {
-    leads$,
-    offer(partitions) {
-      leads$.next(partitions)
+    map$,
+    connected$,
+    announce(state) {
+      generation += 1
+      map$.next(mapOfOne(state, generation))
     },
     close() {
-      leads$.next([])
-      leads$.complete()
+      map$.complete()
+      connected$.complete()
       return Promise.resolve()
     },
+  }
+}
+
+function mapOfOne(state: MemberState, generation: number): ClusterMap {
+  const { nodeId, incarnation, address, zone, draining, topics } = state
+  const here: MapPlacement = { leader: nodeId, replicas: [nodeId], warming: [] }
+  return {
+    generation,
+    nodes: [{ nodeId, incarnation, address, zone, draining }],
+    topics: topics.map((topic) => ({
+      ...topic,
+      placements: Array.from({ length: topic.partitions }, () => here),
+    })),
   }
 }

@@ -15,6 +15,8 @@ import { silent } from './replica.fake.ts'
 async function nodeOn(log: Log): Promise<TidemarkNode> {
   return openNode({
     cluster: 'test',
+    address: '127.0.0.1:7400',
+    zone: '',
     nodeId: 'n1',
     log,
     logKind: 'memory',

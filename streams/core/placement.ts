@@ -17,17 +17,9 @@ export interface Place {
   readonly zone: string
 }
 
-/**
- * murmur2 (Kafka's, as for keys) over "topic/partition/nodeId" in UTF-8, then the last steps of murmur3 (fmix32): murmur2 alone mixes
- * ids that differ in their last bytes too little. FROZEN.
- * @returns an unsigned 32-bit number
- */
-export function weightOf(topic: string, partition: number, nodeId: string): number {
-  let hash = murmur2(Buffer.from(`${topic}/${partition}/${nodeId}`))
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
-}
+/** murmur2, Kafka's as for keys, over "topic/partition/nodeId" in UTF-8. FROZEN. @returns an unsigned 32-bit number */
+export const weightOf = (topic: string, partition: number, nodeId: string): number =>
+  murmur2(Buffer.from(`${topic}/${partition}/${nodeId}`)) >>> 0
 
 /** Ids of the nodes where the partition belongs, at most `replication`, the one with the highest claim first. */
 export function targetsOf(

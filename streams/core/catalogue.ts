@@ -96,6 +96,7 @@ export const CATALOGUE = {
   STORE_UNWRITABLE: row('FAILED_PRECONDITION', 503, false, 'the data directory cannot be written', 'correct its owner and mode'),
   DISK_FULL: row('RESOURCE_EXHAUSTED', 507, true, 'the disk has no room', 'free room: the node resumes by itself'),
   CONFIG_INVALID: row('FAILED_PRECONDITION', 500, false, 'the settings are wrong', 'correct the settings that the message lists'),
+  NODE_REPLACED: row('FAILED_PRECONDITION', 503, false, 'another process runs with the node id of this one, and came later', 'give each node its own TIDEMARK_NODE_ID and data directory; the later process goes on'),
   PORT_TAKEN: row('FAILED_PRECONDITION', 500, false, 'another process listens on the address', 'stop it, or choose another address'),
 } as const satisfies Record<string, CatalogueRow>
 

@@ -84,7 +84,6 @@ const PLACES: Readonly<Record<string, RegExp>> = {
   kafkajs: /^streams\/(log|membership)\/kafka\//,
   '@node-rs/crc32': /^streams\/(log|store|snapshot)\//,
   '@aws-sdk/client-s3': /^streams\/snapshot\/s3-store\.ts$/,
-  '@aws-sdk/lib-storage': /^streams\/snapshot\/s3-store\.ts$/,
   fzstd: /^streams\/log\/kafka\//,
   snappyjs: /^streams\/log\/kafka\//,
   '@nxtedition/rocksdb': /^streams\/(store\/rocksdb[^/]*\.ts$|log\/embedded\/)/,

@@ -185,6 +185,23 @@ export const STATUS_METADATA_BYTES_MAX = 3 * KiB
 /** Characters of the message of one error, likewise; it stands in two headers. */
 export const STATUS_TEXT_MAX = 1024
 
+// ---- cluster --------------------------------------------------------------------------------------------------
+
+/** Nodes of one cluster: the work of a plan grows with their square. */
+export const NODES_MAX = 256
+/** Characters of a name in the map: an id, an address, a zone, a topic (249 in Kafka). */
+export const MAP_TEXT_MAX = 512
+/** Bytes of a map, or of what a member says of itself: Kafka keeps those of all members in one record of 1 MiB by default. */
+export const MAP_BYTES_MAX = 256 * KiB
+/** Bytes past which they are compressed; smaller ones can be read with Kafka's own tools. */
+export const MAP_PLAIN_BYTES = 4 * KiB
+/** Bytes that they may decompress to: a thousand keyspaces of 64 partitions, roughly. */
+export const MAP_INFLATED_BYTES_MAX = 8 * MiB
+/** Records by which a replica may be behind the one that is furthest, and become leader: a moment's work. Kafka Streams has the same. */
+export const LEADER_LAG_RECORDS = 10_000
+/** Records from the end of the log at which a live replica calls itself behind; it is near again within LEADER_LAG_RECORDS. */
+export const LEADER_BEHIND_RECORDS = 10 * LEADER_LAG_RECORDS
+
 // ---- client ---------------------------------------------------------------------------------------------------
 
 /** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */

@@ -21,9 +21,11 @@ import { PackWriter } from '../core/messages.ts'
 import { assert, must } from '../core/assert.ts'
 import type { Mutation, Outcome } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
-import type { Log } from '../log/log.ts'
+import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
+import { bytesOf } from './mutation-bytes.ts'
 import type { Replica } from './replica.ts'
+import { late, overloaded } from './write-refusals.ts'
 
 /** What a write got: with `logged` only its place. */
 export interface Written {
@@ -46,6 +48,9 @@ interface Pending {
   settled: boolean
 }
 
+/** What the writer of a mutation is told, made in the turn in which its record was applied. */
+type Finish<Result> = (replica: Replica, written: Written) => Result
+
 /** One record on its way, with those who wait for it. */
 interface Flight {
   readonly replica: Replica
@@ -67,11 +72,13 @@ interface Lane {
 }
 
 export class Writer {
-  readonly #log: Log
+  readonly #log: Appender
   readonly #clock: Clock
   readonly #session: string
   readonly #lanes: readonly Lane[]
   readonly #queues = new Map<Replica, Queue>()
+  /** Where the sequences of partitions go on whose replicas were forgotten: a request id is never used twice. */
+  readonly #sequences = new Map<string, number>()
   readonly #flights = new Set<Flight>()
   readonly #stopSweep: () => void
   #count = 0
@@ -80,7 +87,7 @@ export class Writer {
   #whenIdle: (() => void)[] = []
 
   /** @param session - a name that no other writer ever had */
-  constructor(log: Log, clock: Clock, session: string) {
+  constructor(log: Appender, clock: Clock, session: string) {
     this.#log = log
     this.#clock = clock
     this.#session = session
@@ -95,27 +102,30 @@ export class Writer {
     return this.#count
   }
 
-  write(
+  write<Result>(
     replica: Replica,
     mutation: Mutation,
     durability: 'applied' | 'logged',
     deadline: number,
-  ): Promise<Written> {
-    return this.#submit(replica, { kind: 'mutation', mutation }, durability, deadline, bytesOf(mutation))
+    finish: Finish<Result>,
+  ): Promise<Result> {
+    const item = { kind: 'mutation', mutation } as const
+    return this.#submit(replica, item, durability, deadline, bytesOf(mutation), finish)
   }
 
   /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
   async control(replica: Replica, record: NewRecord, deadline: number): Promise<void> {
-    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256)
+    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, () => undefined)
   }
 
-  #submit(
+  #submit<Result>(
     replica: Replica,
     item: Item,
     durability: 'applied' | 'logged',
     deadline: number,
     bytes: number,
-  ): Promise<Written> {
+    finish: Finish<Result>,
+  ): Promise<Result> {
     if (this.#draining) return Promise.reject(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
     if (replica.status === 'stopped') return Promise.reject(replica.refusal())
     if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
@@ -123,10 +133,17 @@ export class Writer {
     return new Promise((resolve, reject) => {
       let queue = this.#queues.get(replica)
       if (queue === undefined) {
-        queue = { replica, waiting: [], sequence: 0 }
+        queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0 }
         this.#queues.set(replica, queue)
       }
-      queue.waiting.push({ item, durability, deadline, bytes, resolve, reject, settled: false })
+      const done = (written: Written): void => {
+        try {
+          resolve(finish(replica, written))
+        } catch (caught) {
+          reject(TidemarkError.from(caught))
+        }
+      }
+      queue.waiting.push({ item, durability, deadline, bytes, resolve: done, reject, settled: false })
       this.#count += 1
       this.#bytes += bytes
       const lane = must(this.#lanes[replica.state.partition % this.#lanes.length], 'a lane')
@@ -171,9 +188,7 @@ export class Writer {
         if (bytes >= APPEND_BYTES_MAX || records >= APPEND_RECORDS_MAX - 1) break
         taken += 1
         if (pending.deadline <= now) {
-          this.#settle(pending, () => {
-            pending.reject(late('before it was appended: it changed nothing'))
-          })
+          this.#refuse(pending, late('before it was appended: it changed nothing'))
           continue
         }
         bytes += pending.bytes
@@ -255,10 +270,7 @@ export class Writer {
 
   #logged(flight: Flight, offset: Offset): void {
     for (const pending of flight.waiting)
-      if (pending.durability === 'logged')
-        this.#settle(pending, () => {
-          pending.resolve({ offset, outcome: undefined })
-        })
+      if (pending.durability === 'logged') this.#answer(pending, { offset, outcome: undefined })
     this.#land(flight)
   }
 
@@ -266,31 +278,38 @@ export class Writer {
     const { waiting } = flight
     const each = effects.outcomes.length === waiting.length
     waiting.forEach((pending, at) => {
-      this.#settle(pending, () => {
-        if (pending.item.kind === 'control' || each)
-          pending.resolve({ offset: effects.offset, outcome: effects.outcomes[at] })
-        else
-          pending.reject(new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'))
-      })
+      if (pending.item.kind === 'control' || each)
+        this.#answer(pending, { offset: effects.offset, outcome: effects.outcomes[at] })
+      else
+        this.#refuse(
+          pending,
+          new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'),
+        )
     })
     this.#land(flight)
   }
 
   #fail(flight: Flight, error: TidemarkError): void {
-    for (const pending of flight.waiting)
-      this.#settle(pending, () => {
-        pending.reject(error)
-      })
+    for (const pending of flight.waiting) this.#refuse(pending, error)
     this.#land(flight)
   }
 
-  #settle(pending: Pending, act: () => void): void {
-    if (pending.settled) return
+  #answer(pending: Pending, written: Written): void {
+    if (this.#settle(pending)) pending.resolve(written)
+  }
+
+  #refuse(pending: Pending, error: TidemarkError): void {
+    if (this.#settle(pending)) pending.reject(error)
+  }
+
+  /** False when it was settled before. */
+  #settle(pending: Pending): boolean {
+    if (pending.settled) return false
     pending.settled = true
     this.#count -= 1
     this.#bytes -= pending.bytes
-    act()
     if (this.#count === 0) for (const idle of this.#whenIdle.splice(0)) idle()
+    return true
   }
 
   /** Nobody waits for the record any more. */
@@ -306,19 +325,36 @@ export class Writer {
       const stopped = flight.replica.status === 'stopped'
       for (const pending of flight.waiting)
         if (stopped || pending.deadline <= now)
-          this.#settle(pending, () => {
-            pending.reject(
-              stopped ? flight.replica.refusal() : late('while it was being written: its outcome is unknown'),
-            )
-          })
+          this.#refuse(
+            pending,
+            stopped ? flight.replica.refusal() : late('while it was being written: its outcome is unknown'),
+          )
       this.#land(flight)
     }
     for (const queue of this.#queues.values())
       for (const pending of queue.waiting)
-        if (pending.deadline <= now && pending.deadline !== 0 && !pending.settled)
-          this.#settle(pending, () => {
-            pending.reject(late('before it was appended: it changed nothing'))
-          })
+        if (pending.deadline <= now && pending.deadline !== 0)
+          this.#refuse(pending, late('before it was appended: it changed nothing'))
+  }
+
+  /** Whether something is on its way to the replica. */
+  owes(replica: Replica): boolean {
+    if ((this.#queues.get(replica)?.waiting.length ?? 0) > 0) return true
+    return [...this.#flights].some((flight) => flight.replica === replica)
+  }
+
+  /** The replica has left the node: what is on its way to it has an outcome that this node will not learn. */
+  forget(replica: Replica): void {
+    const error = new TidemarkError(
+      'WRITE_UNKNOWN',
+      'the replica moved to another node, the outcome is unknown',
+    )
+    for (const flight of this.#flights) if (flight.replica === replica) this.#fail(flight, error)
+    const queue = this.#queues.get(replica)
+    if (queue === undefined) return
+    for (const pending of queue.waiting.splice(0)) this.#refuse(pending, replica.refused ?? error)
+    this.#queues.delete(replica)
+    this.#sequences.set(nameOf(replica), queue.sequence)
   }
 
   /** Takes no new writes; resolves when those in flight are answered, or when the deadline has passed. */
@@ -336,12 +372,11 @@ export class Writer {
     for (const flight of this.#flights) this.#fail(flight, error)
     const refused = new TidemarkError('NODE_DRAINING', 'the node is shutting down: the write changed nothing')
     for (const queue of this.#queues.values())
-      for (const pending of queue.waiting.splice(0))
-        this.#settle(pending, () => {
-          pending.reject(refused)
-        })
+      for (const pending of queue.waiting.splice(0)) this.#refuse(pending, refused)
   }
 }
+
+const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`
 
 function makeRecord(
   waiting: readonly Pending[],
@@ -363,26 +398,3 @@ function makeRecord(
   }
   return { record: encodePack(pack.finish(), own), requestId: own }
 }
-
-/** Not less than the bytes of the mutation in a pack, as far as PACK_BYTES_TARGET and the bound of a record need it. */
-function bytesOf(mutation: Mutation): number {
-  let bytes = 64 + (mutation.requestId?.length ?? 0) + (mutation.traceparent?.length ?? 0)
-  if (mutation.kind === 'put')
-    return bytes + mutation.key.length + mutation.value.length + (mutation.contentType?.length ?? 0)
-  if (mutation.kind !== 'txn') return bytes + mutation.key.length
-  for (const compare of mutation.compares)
-    bytes += compare.key.length + (compare.target === 'value' ? compare.value.length : 8)
-  for (const changes of [mutation.thenChanges, mutation.elseChanges])
-    for (const change of changes)
-      bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
-  return bytes
-}
-
-const late = (when: string): TidemarkError =>
-  new TidemarkError('DEADLINE_EXCEEDED', `the deadline of the write passed ${when}`)
-
-const overloaded = (count: number, bytes: number): TidemarkError =>
-  new TidemarkError(
-    'OVERLOADED',
-    `the node has ${count} writes of ${bytes} bytes in flight, it takes ${WRITES_IN_FLIGHT_MAX} and ${WRITE_BYTES_IN_FLIGHT_MAX}: retry later`,
-  )

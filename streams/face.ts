@@ -9,6 +9,8 @@ import type { ClusterMap } from './core/cluster-map.ts'
 import type { ChangeKind, Mutation, Outcome, Row } from './core/mutation.ts'
 import type { Reason } from './core/errors.ts'
 import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
+import type { CopyResume, ReplicaCopy } from './snapshot/copy-sessions.ts'
+import type { TrimPoint, Trimmed } from './snapshot/trim.ts'
 
 export type Consistency = 'eventual' | 'session' | 'linearizable'
 
@@ -210,6 +212,17 @@ export interface NodeDescription {
   readonly format: number
 }
 
+/** Copies of this node's own replicas; never those of another. */
+export interface ReplicaCopies {
+  /**
+   * A copy of a replica as of one offset (snapshot/chunk.ts), or what is left of one that broke.
+   * @throws KEYSPACE_NOT_FOUND, FIELD_INVALID, PARTITION_STOPPED, PARTITION_RESTORING, OVERLOADED, COPY_EXPIRED
+   */
+  give(keyspace: string, partition: Partition, resume?: CopyResume): ReplicaCopy
+  /** Drops records of the log for ever, where that is safe. @param dryRun - only looks. @throws TRIM_REFUSED, LOG_UNAVAILABLE */
+  trim(point: TrimPoint, dryRun: boolean): Promise<Trimmed>
+}
+
 export interface TidemarkNode {
   readonly description: NodeDescription
   /** @throws KEYSPACE_NOT_FOUND */
@@ -223,6 +236,8 @@ export interface TidemarkNode {
   readonly ready: boolean
   /** Calls back at each change of `ready`; returns what ends that. */
   onReady(listener: (ready: boolean) => void): () => void
+  /** For peers that build replicas, and for snapshots. */
+  readonly copies: ReplicaCopies
   /** Tells the others where this node serves gRPC (`host:port`): from then on the map has it. */
   join(address: string): void
   /** The newest map of the cluster, whole; replays the last one. Completes when the node closes. */

@@ -110,7 +110,7 @@ export class LocalKeyspace implements Keyspace {
   }
 
   /** @throws PARTITION_ELSEWHERE, PARTITION_STOPPED */
-  #replica(partition: Partition): Replica {
+  replica(partition: Partition): Replica {
     const { replicas, name, partitions } = this.#options
     const replica = replicas.get(partition)
     if (replica !== undefined) return serving(replica)
@@ -124,13 +124,13 @@ export class LocalKeyspace implements Keyspace {
 
   #replicaOf(key: Uint8Array): Replica {
     checkKey(key)
-    return this.#replica(this.partitionOf(key))
+    return this.replica(this.partitionOf(key))
   }
 
-  /** The partitions that were named, all where none is. @throws as #replica */
+  /** The partitions that were named, all where none is. @throws as replica */
   #chosen(partitions: readonly Partition[] | undefined): readonly Replica[] {
     const chosen = partitions ?? Array.from({ length: this.#options.partitions }, (_, at) => at as Partition)
-    return [...new Set(chosen)].map((partition) => this.#replica(partition))
+    return [...new Set(chosen)].map((partition) => this.replica(partition))
   }
 
   // ---- writing ----
@@ -312,7 +312,7 @@ export class LocalKeyspace implements Keyspace {
   }
 
   async outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult> {
-    const replica = this.#replica(partition)
+    const replica = this.replica(partition)
     const position = { keyspace: this.#options.name, partition, offset }
     await this.#freshness.of(replica, {
       consistency: 'session',

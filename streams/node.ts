@@ -23,6 +23,7 @@ import { sharedAppender } from './log/appender.ts'
 import { Announcer } from './node/announcer.ts'
 import { handedOver } from './node/assignment.ts'
 import type { NodeContext } from './node/context.ts'
+import type { HostedKeyspace } from './node/hosted-keyspace.ts'
 import { DEFAULT_KEYSPACE, Keyspaces, notFound } from './node/keyspaces.ts'
 import { Leading } from './node/leading.ts'
 import type { NodeOptions } from './node/options.ts'
@@ -31,6 +32,7 @@ import { transferLeadership } from './node/transfer.ts'
 import { Turns } from './node/turns.ts'
 import { claimStore } from './replica/catalogue.ts'
 import { Writer } from './replica/writer.ts'
+import { NodeCopies } from './snapshot/node-copies.ts'
 
 /** Milliseconds for a keyspace that was just created to be served. */
 const USABLE_MS = 30_000
@@ -53,6 +55,7 @@ export async function openNode(options: NodeOptions): Promise<TidemarkNode> {
 
 class LocalNode implements TidemarkNode {
   readonly description: NodeDescription
+  readonly copies: NodeCopies
   readonly #options: NodeOptions
   readonly #context: NodeContext
   readonly #keyspaces: Keyspaces
@@ -84,6 +87,11 @@ class LocalNode implements TidemarkNode {
         this.#announcer.changed()
       },
     }
+    this.copies = new NodeCopies({
+      ...options,
+      replica: (name, partition) => this.#hosted(name).face.replica(partition),
+      replicas: () => this.#keyspaces.replicas(),
+    })
     this.#leading = new Leading({ nodeId, incarnation, writer, clock })
     this.#keyspaces = new Keyspaces(this.#context)
     this.#announcer = new Announcer(this.#context, this.#keyspaces, this.#leading)
@@ -198,9 +206,13 @@ class LocalNode implements TidemarkNode {
   // ---- keyspaces ----
 
   keyspace(name: string): Keyspace {
+    return this.#hosted(name).face
+  }
+
+  #hosted(name: string): HostedKeyspace {
     const keyspace = this.#keyspaces.get(name === '' ? DEFAULT_KEYSPACE : name)
     if (keyspace === undefined) throw notFound(name)
-    return keyspace.face
+    return keyspace
   }
 
   keyspaces(): readonly KeyspaceInfo[] {
@@ -299,6 +311,7 @@ class LocalNode implements TidemarkNode {
     await writer.drain(deadline)
     for (const stop of this.#stops) stop()
     this.#announcer.close()
+    this.copies.close()
     await this.#options.membership.close()
     await this.#keyspaces.close()
     await this.#options.store.close()

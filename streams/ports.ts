@@ -28,14 +28,16 @@ export interface Telemetry {
   recovered(sentence: string): void
 }
 
-/** Where copies of replicas can be had: other nodes, snapshots. */
-export interface Bootstrap {
-  /**
-   * The copies of a replica, the best first; each is asked for only when those before it were no good.
-   * @param peers - nodes that serve a live replica of it
-   */
-  offers(topic: string, partition: Partition, peers: readonly MapNode[]): AsyncIterable<CopyOffer>
-}
+/**
+ * Where copies of a replica can be had, the best first: other nodes, snapshots. Each is asked for only when those before it were
+ * no good.
+ * @param peers - nodes that serve a live replica of it
+ */
+export type CopyOffers = (
+  topic: string,
+  partition: Partition,
+  peers: readonly MapNode[],
+) => AsyncIterable<CopyOffer>
 
 export interface CopyOffer {
   /** Who offers it, for people. */

@@ -21,6 +21,7 @@ import type {
   KeyspaceSettings,
   Provenance,
   ReadResult,
+  ReplicaCopies,
   TidemarkNode,
   Token,
   TransactionRead,
@@ -59,6 +60,13 @@ export class FakeNode implements TidemarkNode {
   readonly spaces = new Map<string, FakeKeyspace>()
   readonly #listeners = new Set<(ready: boolean) => void>()
   readonly #settled: (() => void)[] = []
+  /** For a test to fill in. */
+  copies: ReplicaCopies = {
+    give: () => {
+      throw new TidemarkError('NOT_IMPLEMENTED', 'the fake gives no copies')
+    },
+    trim: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has no log')),
+  }
   ready = true
   closed = false
   /** When set, writes wait; `release` lets them go. */

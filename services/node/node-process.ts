@@ -16,6 +16,7 @@ import { createMetrics } from './metrics.ts'
 import { openConfigured } from './open.ts'
 import { VERSION } from './package-root.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
+import { openSnapshots } from './snapshot-place.ts'
 import { type NodeTelemetry, createTelemetry } from './telemetry.ts'
 
 export interface RunningNode {
@@ -65,6 +66,7 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     const running = { stop: (): void => undefined }
     const serving: Serving = {
       node,
+      snapshots: await openSnapshots(config),
       draining: draining.signal,
       meters,
       bug(bug) {

@@ -232,8 +232,6 @@ export const COPY_ENTRY_BYTES_MAX = 1024 * MiB
 export const COPY_BYTES_PER_SECOND = 64 * MiB
 /** Copies that one node gives at a time; each pins a snapshot of the store. */
 export const COPIES_GIVEN_MAX = 4
-/** Copies that one node takes at a time: their writes share the thread with applying. */
-export const COPIES_TAKEN_MAX = 2
 /** Milliseconds that a copy is kept open while nobody takes a chunk of it. */
 export const COPY_IDLE_MS = 60_000
 /** Bytes of chunks that a copy keeps to send them again: more than sockets and windows of HTTP/2 hold on the way. */
@@ -246,6 +244,8 @@ export const COPY_RECORDS_MIN = 100_000
 export const SNAPSHOT_ORPHAN_MS = 24 * 3600 * 1000
 /** Bytes of a manifest: a thousand keyspaces would stay below it. */
 export const SNAPSHOT_MANIFEST_BYTES_MAX = 64 * MiB
+/** Milliseconds between two words on how far a snapshot is. */
+export const SNAPSHOT_PROGRESS_MS = 200
 /** Bytes of one part of an upload to S3, which takes 10,000 of them: 160 GiB for one partition. */
 export const S3_PART_BYTES = 16 * MiB
 

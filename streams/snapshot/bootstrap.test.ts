@@ -1,12 +1,15 @@
 import { expect } from 'chai'
+import { must } from '../core/assert.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { COPY_RECORDS_MIN } from '../core/limits.ts'
-import type { Offset } from '../core/types.ts'
-import type { CopyOffer } from '../ports.ts'
+import type { Offset, Partition } from '../core/types.ts'
+import type { CopyOffer, CopyOffers } from '../ports.ts'
+import { knownPrefix } from '../replica/catalogue.ts'
 import { silent } from '../replica/replica.fake.ts'
 import { openMemoryStore } from '../store/memory.ts'
-import { bootstrapReplica, copyNeed, turns } from './bootstrap.ts'
+import { bootstrapFrom, bootstrapReplica, wantsCopy } from './bootstrap.ts'
 import {
+  TOPIC,
   WANTED,
   chunksOf,
   dumpAll,
@@ -14,19 +17,47 @@ import {
   reasonOf,
   replicaOf,
   sourceOf,
+  stateIn,
   streamOf,
 } from './copies.fake.ts'
 
 const log = (start: number, end: number) => ({ start: start as Offset, end: end as Offset })
 
 describe('building a replica from a copy', () => {
-  it('is needed where the log begins too late, better where it is long, and nothing else', () => {
-    expect(copyNeed(undefined, log(0, 10))).to.equal('none')
-    expect(copyNeed(undefined, log(1, 10))).to.equal('must')
-    expect(copyNeed(undefined, log(0, COPY_RECORDS_MIN))).to.equal('better')
-    expect(copyNeed(5 as Offset, log(5, COPY_RECORDS_MIN + 4))).to.equal('none')
-    expect(copyNeed(5 as Offset, log(6, 10))).to.equal('must')
-    expect(copyNeed(5 as Offset, log(0, COPY_RECORDS_MIN + 5))).to.equal('better')
+  it('is wanted where the log begins too late or is long', () => {
+    expect(wantsCopy(log(0, 10))).to.equal(false)
+    expect(wantsCopy(log(0, 0))).to.equal(false)
+    expect(wantsCopy(log(1, 10))).to.equal(true)
+    expect(wantsCopy(log(0, COPY_RECORDS_MIN))).to.equal(true)
+  })
+
+  it('puts the replica into the store, or leaves it as it is', async () => {
+    const { store: source, replica } = await replicaOf(randomRecords(1))
+    const asked: string[] = []
+    const peers = [{ nodeId: 'n2', incarnation: 'i', address: 'a:1', zone: '', draining: false }]
+    const offers: CopyOffers = async function* (topic, partition, from) {
+      asked.push(`${topic}/${partition} of ${from.map(({ nodeId }) => nodeId).join()}`)
+      yield await Promise.resolve({ from: 'n2', open: () => streamOf(chunksOf(sourceOf(source))) })
+    }
+    const store = openMemoryStore()
+    const bootstrap = bootstrapFrom({
+      cluster: 'test',
+      logIdentity: 'log-1',
+      store,
+      offers,
+      telemetry: silent,
+    })
+    const topic = { topic: TOPIC, identity: 'topic-1', partitions: 1, unsafe: [] }
+    const { signal } = new AbortController()
+    const target = { keyspace: 'default', topic, partition: 0 as Partition, sources: peers, signal }
+    await bootstrap({ ...target, offsets: log(0, 10) })
+    expect([asked, dumpAll(store)]).to.deep.equal([[], []])
+    await bootstrap({ ...target, offsets: log(1_000_000, 1_000_010) })
+    expect(knownPrefix(store, TOPIC, 0 as Partition)).to.equal(undefined)
+    await bootstrap({ ...target, offsets: log(1, 10) })
+    const prefix = must(knownPrefix(store, TOPIC, 0 as Partition), 'the prefix')
+    expect(stateIn(store, prefix)).to.deep.equal(replica.state)
+    expect(asked).to.deep.equal(['test.default/0 of n2', 'test.default/0 of n2'])
   })
 
   it('takes the first offer that is good, and says what was wrong with the others', async () => {
@@ -88,29 +119,5 @@ describe('building a replica from a copy', () => {
     expect(await reasonOf(start(new TidemarkError('DISK_FULL', 'no room')))).to.equal('DISK_FULL')
     expect(await reasonOf(start())).to.equal('CANCELLED')
     expect(dumpAll(store)).to.have.lengthOf(1)
-  })
-
-  it('goes on for few replicas at a time, in their order', async () => {
-    const turn = turns(2)
-    const order: string[] = []
-    const ends: (() => void)[] = []
-    const work = Array.from({ length: 5 }, (_, at) =>
-      turn(async () => {
-        order.push(`begin ${at}`)
-        await new Promise<void>((resolve) => ends.push(resolve))
-        if (at === 1) throw new Error('failed')
-        order.push(`end ${at}`)
-      }).catch(() => order.push(`fail ${at}`)),
-    )
-    for (let at = 0; at < 5; at++) {
-      while (ends.length <= at) await new Promise((resolve) => setImmediate(resolve))
-      expect(ends.length - at).to.be.at.most(2)
-      ends[at]?.()
-    }
-    await Promise.all(work)
-    expect(order.filter((line) => line.startsWith('begin'))).to.deep.equal(
-      [0, 1, 2, 3, 4].map((at) => `begin ${at}`),
-    )
-    expect(order).to.include('fail 1')
   })
 })

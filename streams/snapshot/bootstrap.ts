@@ -1,22 +1,49 @@
-/** Builds a replica from a copy where that is better than replaying the log, or the only way: asks one offer after another. */
+/**
+ * Builds a replica that a node does not have from a copy, where that is better than replaying the log, or the only way: asks one
+ * offer after another.
+ */
 import { TidemarkError } from '../core/errors.ts'
 import { COPY_RECORDS_MIN } from '../core/limits.ts'
-import type { Offset } from '../core/types.ts'
 import type { Offsets } from '../log/log.ts'
-import type { CopyOffer, Telemetry } from '../ports.ts'
+import type { Bootstrap } from '../node/open-replica.ts'
+import type { CopyOffer, CopyOffers, Telemetry } from '../ports.ts'
 import type { Store } from '../store/store.ts'
 import { installCopy } from './install.ts'
 import type { Installed, WantedReplica } from './install.ts'
 
-/**
- * `must`: the log no longer holds what the replica needs next. `better`: it does, and a copy is faster.
- * @param next - the offset that the replica needs; undefined where there is none yet
- */
-export function copyNeed(next: Offset | undefined, log: Offsets): 'must' | 'better' | 'none' {
-  const from = next ?? 0
-  if (from < log.start) return 'must'
-  return log.end - from >= COPY_RECORDS_MIN ? 'better' : 'none'
+export interface BootstrapParts {
+  readonly cluster: string
+  readonly logIdentity: string
+  readonly store: Store
+  readonly offers: CopyOffers
+  readonly telemetry: Telemetry
 }
+
+/** Resolves with the replica in the store, or without having done anything where the log is short or no copy is good. */
+export const bootstrapFrom =
+  ({ cluster, logIdentity, store, offers, telemetry }: BootstrapParts): Bootstrap =>
+  async ({ topic, partition, offsets, sources, signal }) => {
+    if (!wantsCopy(offsets)) return
+    const wanted = {
+      cluster,
+      logIdentity,
+      topic: topic.topic,
+      topicIdentity: topic.identity,
+      partition,
+      partitions: topic.partitions,
+      notBefore: offsets.start,
+    }
+    await bootstrapReplica({
+      store,
+      wanted,
+      offers: offers(topic.topic, partition, sources),
+      telemetry,
+      signal,
+    })
+  }
+
+/** The log no longer begins at its first record, or it is long: a short one is replayed before a peer has answered. */
+export const wantsCopy = ({ start, end }: Offsets): boolean => start > 0 || end - start >= COPY_RECORDS_MIN
 
 export interface BootstrapOptions {
   readonly store: Store
@@ -54,22 +81,4 @@ export async function bootstrapReplica(options: BootstrapOptions): Promise<Insta
     }
   }
   return undefined
-}
-
-/** Lets so many at once do something; the others wait in the order in which they came. */
-export function turns(most: number): <T>(action: () => Promise<T>) => Promise<T> {
-  let running = 0
-  const waiting: (() => void)[] = []
-  return async (action) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
-    else running += 1
-    try {
-      return await action()
-    } finally {
-      // Whoever is next has the turn of this one.
-      const next = waiting.shift()
-      if (next === undefined) running -= 1
-      else next()
-    }
-  }
 }

@@ -1,4 +1,5 @@
 /** The small doors to the outside world; the large ones are log/log.ts, store/store.ts and membership/membership.ts. */
+import type { MapNode } from './core/cluster-map.ts'
 import type { TidemarkError } from './core/errors.ts'
 import type { Partition } from './core/types.ts'
 
@@ -25,4 +26,22 @@ export interface Telemetry {
   /** Something outside fails and is tried again; one sentence when it begins. */
   trouble(sentence: string): void
   recovered(sentence: string): void
+}
+
+/**
+ * Where copies of a replica can be had, the best first: other nodes, snapshots. Each is asked for only when those before it were
+ * no good.
+ * @param peers - nodes that serve a live replica of it
+ */
+export type CopyOffers = (
+  topic: string,
+  partition: Partition,
+  peers: readonly MapNode[],
+) => AsyncIterable<CopyOffer>
+
+export interface CopyOffer {
+  /** Who offers it, for people. */
+  readonly from: string
+  /** The chunks of snapshot/chunk.ts, in order. What reads them checks them. */
+  open(signal: AbortSignal): AsyncIterable<Uint8Array>
 }

@@ -68,7 +68,7 @@ async function findJars(): Promise<KafkaJars> {
   }
 }
 
-const cacheFolder = (): string =>
+export const cacheFolder = (): string =>
   process.env['TIDEMARK_CACHE_DIR'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tidemark')
 

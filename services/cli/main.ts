@@ -17,6 +17,7 @@ import { quietOnClosedPipe } from './output.ts'
 import { registerRows } from './rows.ts'
 import { registerScan } from './scan.ts'
 import { registerServe } from './serve.ts'
+import { registerSnapshot } from './snapshot.ts'
 import { registerTxn } from './txn.ts'
 import { version } from './version.ts'
 import { registerWatch } from './watch.ts'
@@ -55,6 +56,7 @@ for (const register of [
   registerTxn,
   registerHistory,
   registerCluster,
+  registerSnapshot,
   registerImport,
   registerExport,
   registerBench,

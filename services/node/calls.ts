@@ -15,12 +15,15 @@ import { AssertionError } from '../../streams/core/assert.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { CALL_DEADLINE_MS } from '../../streams/core/limits.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
+import type { SnapshotStore } from '../../streams/snapshot/snapshot-store.ts'
 import { type CallMeter, callBegan, callEnded, newCallMeter } from './call-meter.ts'
 import { type GrpcError, toGrpcError } from './status.ts'
 
 /** What the handlers of a node share. */
 export interface Serving {
   readonly node: TidemarkNode
+  /** Where snapshots are; undefined where none were configured. */
+  readonly snapshots?: SnapshotStore | undefined
   /** Aborted when the node begins to drain: streams end, then. */
   readonly draining: AbortSignal
   /** By path of the method. */

@@ -37,6 +37,13 @@ import {
   KeyspaceServiceService,
   ListRequest,
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
+import {
+  CopyRequest,
+  PublishRequest,
+  SnapshotServiceCreateRequest,
+  SnapshotServiceService,
+  TrimRequest,
+} from '../../proto/generated/tidemark/v1/snapshot_service.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import {
   FRAME_OPERATIONS_MAX,
@@ -139,4 +146,13 @@ export const clusterDefinition = {
 export const keyspaceDefinition = {
   create: { ...KeyspaceServiceService.create, requestDeserialize: small(CreateRequest) },
   list: { ...KeyspaceServiceService.list, requestDeserialize: small(ListRequest) },
+} as const
+
+const { copy, create, publish, trim } = SnapshotServiceService
+
+export const snapshotDefinition = {
+  copy: { ...copy, requestDeserialize: small(CopyRequest) },
+  create: { ...create, requestDeserialize: small(SnapshotServiceCreateRequest) },
+  publish: { ...publish, requestDeserialize: guarded(PublishRequest, MESSAGE_BYTES_MAX) },
+  trim: { ...trim, requestDeserialize: small(TrimRequest) },
 } as const

@@ -6,11 +6,13 @@ import type { Log } from '../../streams/log/log.ts'
 import { singleMembership } from '../../streams/membership/single.ts'
 import { openNode } from '../../streams/node.ts'
 import type { Telemetry } from '../../streams/ports.ts'
+import { bootstrapFrom } from '../../streams/snapshot/bootstrap.ts'
 import { openStore } from '../../streams/store/rocksdb.ts'
 import { systemClock, systemRandom } from '../../streams/system.ts'
-import { addressText } from './address.ts'
 import type { Config } from './config.ts'
+import { copyOffers } from './copy-offers.ts'
 import { keptNodeId } from './node-id.ts'
+import { openSnapshots } from './snapshot-place.ts'
 
 /** @throws STORE_*, TOPIC_UNSAFE, CONFIG_INVALID …: what refuses the node; CANCELLED by the signal while it waits for Kafka */
 export async function openConfigured(
@@ -24,10 +26,18 @@ export async function openConfigured(
   try {
     const store = await openStore(join(config.dataDirectory, 'replicas'))
     closing.push(() => store.close())
+    const snapshots = await openSnapshots(config)
+    const offers = copyOffers({ cluster: config.cluster, zone: config.zone, snapshots, clock: systemClock })
     return await openNode({
+      bootstrap: bootstrapFrom({
+        cluster: config.cluster,
+        logIdentity: log.identity,
+        store,
+        offers,
+        telemetry,
+      }),
       cluster: config.cluster,
       nodeId,
-      address: addressText(config.grpcAdvertise ?? config.grpcListen),
       zone: config.zone,
       log,
       logKind: config.log,

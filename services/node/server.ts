@@ -11,7 +11,12 @@ import {
 import { type Address, addressText } from './address.ts'
 import type { Serving } from './calls.ts'
 import { cluster } from './cluster.ts'
-import { clusterDefinition, keyValueDefinition, keyspaceDefinition } from './definitions.ts'
+import {
+  clusterDefinition,
+  keyValueDefinition,
+  keyspaceDefinition,
+  snapshotDefinition,
+} from './definitions.ts'
 import { serveHealth } from './health.ts'
 import { keyValueUnary } from './key-value.ts'
 import { keyspaces } from './keyspaces.ts'
@@ -19,6 +24,7 @@ import { cannotListen } from './listening.ts'
 import { keyValuePipeline } from './pipeline.ts'
 import { serveReflection } from './reflection.ts'
 import { keyValueScan } from './scan.ts'
+import { snapshots } from './snapshots.ts'
 import { keyValueWatch } from './watch.ts'
 
 export interface GrpcServer {
@@ -44,6 +50,7 @@ export async function serveGrpc(
   })
   server.addService(clusterDefinition, cluster(serving))
   server.addService(keyspaceDefinition, keyspaces(serving))
+  server.addService(snapshotDefinition, snapshots(serving))
   serveHealth(server, serving.node, serving.draining)
   serveReflection(server, serving.draining)
   const port = await bind(server, listen)

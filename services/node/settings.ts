@@ -152,6 +152,20 @@ export const SETTINGS = {
     '0',
     'closes connections of this age gracefully, so that clients spread over new nodes; 0 = never',
   ),
+  snapshotUrl: setting(
+    'TIDEMARK_SNAPSHOT_URL',
+    'file:///path | s3://bucket/prefix',
+    z.string().regex(/^(file:\/\/\/.+|s3:\/\/[^/]+(\/.*)?)$/, 'must be file:///path or s3://bucket/prefix'),
+    undefined,
+    'where snapshots are; a directory must be the same for all nodes, such as a network share',
+  ),
+  snapshotS3Endpoint: setting(
+    'TIDEMARK_SNAPSHOT_S3_ENDPOINT',
+    'http://host:port',
+    z.url({ protocol: /^https?$/, error: 'must be a URL with http or https' }),
+    undefined,
+    "an S3 server that is not Amazon's; region and credentials come from AWS_REGION, AWS_ACCESS_KEY_ID … as all AWS tools have them",
+  ),
   logLevel: setting(
     'TIDEMARK_LOG_LEVEL',
     'trace | debug | info | warn | error | fatal | silent',

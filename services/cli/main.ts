@@ -12,6 +12,7 @@ import { registerExport } from './export.ts'
 import { exitCodeOf, lineOf } from './failure.ts'
 import { registerHistory } from './history.ts'
 import { registerImport } from './import.ts'
+import { registerKeyspace } from './keyspace.ts'
 import { addGlobalOptions } from './options.ts'
 import { quietOnClosedPipe } from './output.ts'
 import { registerRows } from './rows.ts'
@@ -55,6 +56,7 @@ for (const register of [
   registerTxn,
   registerHistory,
   registerCluster,
+  registerKeyspace,
   registerImport,
   registerExport,
   registerBench,

@@ -2,7 +2,9 @@
  * A TidemarkNode in memory, for unit tests of the front: put, get, txn, watch and history as the face promises them, without
  * a log. What a test needs to steer stands in FakeNode: writes can be held back, the node can fail, or not be ready.
  */
+import { ReplaySubject } from 'rxjs'
 import { bytesToText, compareBytes } from '../../streams/core/bytes.ts'
+import type { ClusterMap } from '../../streams/core/cluster-map.ts'
 import { checkKey, checkMutation } from '../../streams/core/checks.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { VALUE_BYTES_MAX, WATCHERS_MAX } from '../../streams/core/limits.ts'
@@ -126,6 +128,27 @@ export class FakeNode implements TidemarkNode {
         stopped: undefined,
       })),
     )
+  }
+
+  async deleteKeyspace(name: string): Promise<void> {
+    this.keyspace(name)
+    this.spaces.delete(name)
+  }
+
+  readonly map$ = new ReplaySubject<ClusterMap>(1)
+  /** Where it said that it is reached. */
+  address = ''
+
+  join(address: string): void {
+    this.address = address
+  }
+
+  async transferLeadership(_keyspace: string, _partition: Partition, to: string): Promise<string> {
+    return to
+  }
+
+  async drain(): Promise<void> {
+    this.setReady(false)
   }
 
   onReady(listener: (ready: boolean) => void): () => void {

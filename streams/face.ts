@@ -4,6 +4,8 @@
  * Offsets at this face are inclusive, as Kafka producers get them in an ack: a token with offset 41 means "I have seen
  * record 41". `applied` of an answer is the newest offset that it shows, undefined while the partition is empty.
  */
+import type { Observable } from 'rxjs'
+import type { ClusterMap } from './core/cluster-map.ts'
 import type { ChangeKind, Mutation, Outcome, Row } from './core/mutation.ts'
 import type { Reason } from './core/errors.ts'
 import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
@@ -90,6 +92,8 @@ export interface ScanOptions extends Freshness {
   readonly keysOnly?: boolean
   /** At most so many rows; undefined = all. */
   readonly limit?: number | undefined
+  /** Only these; undefined = all. */
+  readonly partitions?: readonly Partition[] | undefined
 }
 
 /** A scan in progress: `positions` say what it shows, `rows` comes in key order over all partitions. Return the iterator to free its snapshots. */
@@ -213,10 +217,21 @@ export interface TidemarkNode {
   keyspaces(): readonly KeyspaceInfo[]
   createKeyspace(name: string, settings: Partial<KeyspaceSettings>): Promise<KeyspaceInfo>
   replicas(): readonly ReplicaStatus[]
-  /** True when all replicas are live and the log answers. */
+  /** True when the log answers, the map has this node, and every replica that the map lists here is live. */
   readonly ready: boolean
   /** Calls back at each change of `ready`; returns what ends that. */
   onReady(listener: (ready: boolean) => void): () => void
+  /** Tells the others where this node serves gRPC (`host:port`): from then on the map has it. */
+  join(address: string): void
+  /** The newest map of the cluster, whole; replays the last one. Completes when the node closes. */
+  readonly map$: Observable<ClusterMap>
+  /** Moves leadership of a partition to another of its replicas; resolves with the id of the node that leads then. `to` empty = the furthest. */
+  transferLeadership(keyspace: string, partition: Partition, to: string): Promise<string>
+  /**
+   * Hands its leaderships to the others, at most until `deadline`, and goes on serving meanwhile; the map says that it drains.
+   * `close` comes next. Idempotent.
+   */
+  drain(deadline: number): Promise<void>
   /** Refuses new writes and watches, waits for those in flight, at most until `deadline`, then closes everything. Idempotent. */
   close(deadline: number): Promise<void>
 }

@@ -343,6 +343,22 @@ class LocalNode implements TidemarkNode {
     for (const listener of this.#listeners) listener(ready)
   }
 
+  get map$(): Membership['map$'] {
+    return this.#options.membership.map$
+  }
+
+  join(): void {
+    this.#announce()
+  }
+
+  drain(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  transferLeadership(): Promise<string> {
+    return Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'one node leads everything'))
+  }
+
   close(deadline: number): Promise<void> {
     this.#closed ??= this.#close(deadline)
     return this.#closed

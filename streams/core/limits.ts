@@ -185,6 +185,21 @@ export const STATUS_METADATA_BYTES_MAX = 3 * KiB
 /** Characters of the message of one error, likewise; it stands in two headers. */
 export const STATUS_TEXT_MAX = 1024
 
+// ---- routing --------------------------------------------------------------------------------------------------
+
+/** Nodes of one cluster, and so connections to peers that one node holds. */
+export const NODES_MAX = 256
+/** Milliseconds that a request waits for a peer's answer while another node could answer as well. */
+export const ROUTE_ATTEMPT_MS = 2000
+/** Times that a request goes round all nodes that could answer; longer is the caller's to wait. */
+export const ROUTE_ROUNDS_MAX = 3
+/** Milliseconds between two rounds; a new map of the cluster ends the rest early. */
+export const ROUTE_REST_MS = 200
+/** Milliseconds that a peer which did not answer is asked last, before one request tries it again. */
+export const PEER_SUSPECT_MS = 1000
+/** Milliseconds that a watch behind a router looks for another replica when the one that it follows is gone. */
+export const WATCH_RESUME_MS = 10_000
+
 // ---- client ---------------------------------------------------------------------------------------------------
 
 /** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */

@@ -82,7 +82,9 @@ export const pureCore: Rule = (source) => {
 /** Where each outside library may be imported in the product. A library that is not here needs a place first. */
 const PLACES: Readonly<Record<string, RegExp>> = {
   kafkajs: /^streams\/(log|membership)\/kafka\//,
-  '@node-rs/crc32': /^streams\/(log|store)\//,
+  '@node-rs/crc32': /^streams\/(log|store|snapshot)\//,
+  '@aws-sdk/client-s3': /^streams\/snapshot\/s3-store\.ts$/,
+  '@aws-sdk/lib-storage': /^streams\/snapshot\/s3-store\.ts$/,
   fzstd: /^streams\/log\/kafka\//,
   snappyjs: /^streams\/log\/kafka\//,
   '@nxtedition/rocksdb': /^streams\/(store\/rocksdb[^/]*\.ts$|log\/embedded\/)/,
@@ -95,7 +97,7 @@ const PLACES: Readonly<Record<string, RegExp>> = {
   'hot-shots': /^services\/node\//,
   'prom-client': /^services\/node\//,
   pino: /^services\//,
-  zod: /^services\//,
+  zod: /^(services\/|streams\/snapshot\/manifest\.ts$)/,
   commander: /^services\/cli\//,
   'csv-parse': /^services\/cli\//,
 }

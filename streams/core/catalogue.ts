@@ -94,6 +94,13 @@ export const CATALOGUE = {
   STORE_LOCKED: row('FAILED_PRECONDITION', 503, false, 'another process has the data directory open', 'stop that process, or give the node its own TIDEMARK_DATA_DIR'),
   STORE_UNWRITABLE: row('FAILED_PRECONDITION', 503, false, 'the data directory cannot be written', 'correct its owner and mode'),
   DISK_FULL: row('RESOURCE_EXHAUSTED', 507, true, 'the disk has no room', 'free room: the node resumes by itself'),
+  // Copies of replicas and snapshots.
+  SNAPSHOT_CORRUPT: row('DATA_LOSS', 500, false, 'a copy of a replica or an object of a snapshot is not what was written', 'use an older snapshot or another node; find out what damaged this one'),
+  SNAPSHOT_FOREIGN: row('FAILED_PRECONDITION', 409, false, 'the copy or the snapshot is of another cluster, log, topic or format', 'use one of this cluster'),
+  SNAPSHOT_NOT_FOUND: row('NOT_FOUND', 404, false, 'there is no such snapshot, or no complete one', 'create one, or correct the name'),
+  SNAPSHOT_STORE_UNAVAILABLE: row('UNAVAILABLE', 503, true, 'the place of the snapshots cannot be reached or refuses', 'check TIDEMARK_SNAPSHOT_URL, its endpoint and its credentials'),
+  COPY_EXPIRED: row('ABORTED', 409, true, 'the copy that should go on is no longer open', 'begin a new copy'),
+  TRIM_REFUSED: row('FAILED_PRECONDITION', 409, false, 'trimming the log there would take what is not safe elsewhere', 'create and verify a snapshot first'),
   CONFIG_INVALID: row('FAILED_PRECONDITION', 500, false, 'the settings are wrong', 'correct the settings that the message lists'),
   PORT_TAKEN: row('FAILED_PRECONDITION', 500, false, 'another process listens on the address', 'stop it, or choose another address'),
 } as const satisfies Record<string, CatalogueRow>

@@ -39,12 +39,17 @@ export interface MapPlacement {
   readonly replicas: readonly string[]
   /** Nodes that build a replica; they do not serve it yet. */
   readonly warming: readonly string[]
+  /**
+   * The leader got the leadership by a handover: incarnation of the node that asked for it. While that one lives, leadership is not moved
+   * to make it even. Who takes the leadership says it again in `HeldReplica.handedBy`.
+   */
+  readonly handedBy?: string | undefined
 }
 
 /** What a keyspace asks of the cluster; members learn it from the log. */
 export interface TopicNeeds {
   readonly topic: string
-  /** Of the topic's incarnation. */
+  /** Of the topic's incarnation, as the log has it now; what a store was built from may be another. */
   readonly identity: string
   readonly partitions: number
   /** Replicas wanted for each partition; fewer where there are fewer nodes. */
@@ -75,8 +80,15 @@ export interface HeldReplica {
   readonly applied: Offset
   /** True once it reached the end of the log as it was when the replica was opened, and while it has not stopped. */
   readonly live: boolean
-  /** True while this node acts as leader of the partition. */
+  /**
+   * True from the moment at which the node got a map that names it as leader, before it acts, until it has given that up: the next map
+   * must not name another in between.
+   */
   readonly leading: boolean
+  /** It is live and too far from the end of the log to lead while another is near it (`isBehind`). Absent: it is near. */
+  readonly behind?: boolean | undefined
+  /** While leading: as the map said it that named this node. */
+  readonly handedBy?: string | undefined
 }
 
 export interface Handover {

@@ -185,10 +185,53 @@ export const STATUS_METADATA_BYTES_MAX = 3 * KiB
 /** Characters of the message of one error, likewise; it stands in two headers. */
 export const STATUS_TEXT_MAX = 1024
 
+// ---- cluster --------------------------------------------------------------------------------------------------
+
+/** Nodes of one cluster: the work of a plan grows with their square. */
+export const NODES_MAX = 256
+/** Characters of a name in the map: an id, an address, a zone, a topic (249 in Kafka). */
+export const MAP_TEXT_MAX = 512
+/** Bytes of a map, or of what a member says of itself: Kafka keeps those of all members in one record of 1 MiB by default. */
+export const MAP_BYTES_MAX = 256 * KiB
+/** Bytes past which they are compressed; smaller ones can be read with Kafka's own tools. */
+export const MAP_PLAIN_BYTES = 4 * KiB
+/** Bytes that they may decompress to: a thousand keyspaces of 64 partitions, roughly. */
+export const MAP_INFLATED_BYTES_MAX = 8 * MiB
+/** Records by which a replica may be behind the one that is furthest, and become leader: a moment's work. Kafka Streams has the same. */
+export const LEADER_LAG_RECORDS = 10_000
+/** Records from the end of the log at which a live replica calls itself behind; it is near again within LEADER_LAG_RECORDS. */
+export const LEADER_BEHIND_RECORDS = 10 * LEADER_LAG_RECORDS
+// ---- copies and snapshots -------------------------------------------------------------------------------------
+
+/** Bytes of a chunk of a copy, about: one message, one store batch, a few milliseconds of this thread. */
+export const COPY_CHUNK_BYTES = 256 * KiB
+/** Bytes past which an entry is split over chunks: it must fit into a gRPC message. */
+export const COPY_PART_BYTES = 8 * MiB
+/** Bytes of one entry of a copy: the reader holds it whole. A piece of history may be as large as the rows before a large pack. */
+export const COPY_ENTRY_BYTES_MAX = 1024 * MiB
+/** Bytes a second at which a node gives a copy to a peer: a fraction of what the disk bears, so that serving goes on beside it. */
+export const COPY_BYTES_PER_SECOND = 64 * MiB
+/** Copies that one node gives at a time; each pins a snapshot of the store. */
+export const COPIES_GIVEN_MAX = 4
+/** Copies that one node takes at a time: their writes share the thread with applying. */
+export const COPIES_TAKEN_MAX = 2
+/** Milliseconds that a copy is kept open while nobody takes a chunk of it. */
+export const COPY_IDLE_MS = 60_000
+/** Bytes of chunks that a copy keeps to send them again: more than sockets and windows of HTTP/2 hold on the way. */
+export const COPY_WINDOW_BYTES = 16 * MiB
+/** Times that a broken copy is taken up again where it broke, in a row without a chunk between them. */
+export const COPY_RESUMES_MAX = 5
+/** Records that the log must be ahead of a replica before a copy from a peer is worth it: less is replayed in a second. */
+export const COPY_RECORDS_MIN = 100_000
+/** Milliseconds that an object of an unfinished snapshot is kept: longer than any snapshot takes. */
+export const SNAPSHOT_ORPHAN_MS = 24 * 3600 * 1000
+/** Bytes of a manifest: a thousand keyspaces would stay below it. */
+export const SNAPSHOT_MANIFEST_BYTES_MAX = 64 * MiB
+/** Bytes of one part of an upload to S3, which takes 10,000 of them: 160 GiB for one partition. */
+export const S3_PART_BYTES = 16 * MiB
+
 // ---- routing --------------------------------------------------------------------------------------------------
 
-/** Nodes of one cluster, and so connections to peers that one node holds. */
-export const NODES_MAX = 256
 /** Milliseconds that a request waits for a peer's answer while another node could answer as well. */
 export const ROUTE_ATTEMPT_MS = 2000
 /** Times that a request goes round all nodes that could answer; longer is the caller's to wait. */
@@ -231,4 +274,6 @@ assert(CLIENT_IN_FLIGHT_MAX <= DEDUPE_SEQUENCES_MAX, 'a client could outrun its 
 assert(VALUE_BYTES_MAX <= VALUE_BYTES_CEILING, 'the default value bound is over the ceiling')
 assert(VALUE_BYTES_CEILING + KEY_BYTES_MAX < MESSAGE_BYTES_MAX, 'the largest value does not fit a message')
 assert(HISTORY_RECORDS_MAX < TOMBSTONE_RECORDS_MAX, 'a delta needs tombstones older than the history')
+assert(COPY_PART_BYTES + COPY_CHUNK_BYTES < MESSAGE_BYTES_MAX, 'a chunk of a copy does not fit a message')
+assert(COPY_WINDOW_BYTES > COPY_PART_BYTES, 'a copy could not send its largest chunk again')
 assert(DEDUPE_RENEW_IDS < DEDUPE_IDS_MAX, 'a session would be forgotten before it is renewed')

@@ -4,12 +4,15 @@
  *   0 'i'                        → JSON: layout, cluster, node id, identity of the log
  *   0 'p' topic '\0' partition:u32 → prefix:u32
  *   0 'n'                        → the last prefix given, u32
+ *   0 'b' prefix:u32             → topic '\0' partition:u32: what lies under the prefix is no replica (yet, or any more) and is
+ *                                  dropped at the next start. A replica that is built from a copy becomes one in the batch that
+ *                                  points 'p' to its prefix and takes its 'b' away.
  */
 import { TidemarkError } from '../core/errors.ts'
-import { replicaPrefix } from '../core/keys.ts'
+import { replicaPrefix, replicaSpan } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
 import type { Partition } from '../core/types.ts'
-import type { Store } from '../store/store.ts'
+import type { Batch, Store } from '../store/store.ts'
 
 const LAYOUT = 1
 
@@ -70,18 +73,83 @@ function readOwner(bytes: Uint8Array): Owner & { readonly layout: number } {
   throw new TidemarkError('STORE_CORRUPT', 'the mark of the data directory is damaged')
 }
 
-/** The prefix of a replica; a new one where it has none yet. */
-export function prefixOf(store: Store, topic: string, partition: Partition): Prefix {
+const placeOf = (topic: string, partition: Partition): Buffer => {
   const number = Buffer.alloc(4)
   number.writeUInt32BE(partition)
-  const key = ownKey('p', Buffer.concat([Buffer.from(`${topic}\0`, 'utf8'), number]))
-  const [known, last] = store.getMany([key, ownKey('n')])
-  if (known !== undefined) return Buffer.from(known)
-  const next = last === undefined ? 1 : Buffer.from(last).readUInt32BE(0) + 1
-  const prefix = replicaPrefix(next)
-  const batch = store.batch()
-  batch.put(key, prefix)
+  return Buffer.concat([Buffer.from(`${topic}\0`, 'utf8'), number])
+}
+
+/** A prefix that was never given before; the batch makes it so. */
+function newPrefix(store: Store, batch: Batch): Prefix {
+  const last = store.getMany([ownKey('n')])[0]
+  const prefix = replicaPrefix(last === undefined ? 1 : Buffer.from(last).readUInt32BE(0) + 1)
   batch.put(ownKey('n'), prefix)
+  return prefix
+}
+
+/** The prefix of a replica; undefined where it has none yet. */
+export function knownPrefix(store: Store, topic: string, partition: Partition): Prefix | undefined {
+  const known = store.getMany([ownKey('p', placeOf(topic, partition))])[0]
+  return known === undefined ? undefined : Buffer.from(known)
+}
+
+/** The prefix of a replica; a new one where it has none yet. */
+export function prefixOf(store: Store, topic: string, partition: Partition): Prefix {
+  const known = knownPrefix(store, topic, partition)
+  if (known !== undefined) return known
+  const batch = store.batch()
+  const prefix = newPrefix(store, batch)
+  batch.put(ownKey('p', placeOf(topic, partition)), prefix)
   store.write(batch)
   return prefix
+}
+
+// ---- replicas in the making ----
+
+/** A prefix for a replica that is not there before `adoptBuild`. One at a time for each replica. @throws DISK_FULL */
+export function beginBuild(store: Store, topic: string, partition: Partition): Prefix {
+  const place = placeOf(topic, partition)
+  for (const { prefix, of } of builds(store)) if (of.equals(place)) dropBuild(store, prefix)
+  const batch = store.batch()
+  const prefix = newPrefix(store, batch)
+  batch.put(ownKey('b', prefix), place)
+  store.write(batch)
+  return prefix
+}
+
+/** What was built is the replica from here on, in one step; the one that it replaces is dropped. @throws DISK_FULL */
+export function adoptBuild(store: Store, topic: string, partition: Partition, prefix: Prefix): void {
+  const place = placeOf(topic, partition)
+  const before = knownPrefix(store, topic, partition)
+  const batch = store.batch()
+  batch.put(ownKey('p', place), prefix)
+  batch.delete(ownKey('b', prefix))
+  if (before !== undefined) batch.put(ownKey('b', before), place)
+  store.write(batch)
+  if (before !== undefined) dropBuild(store, before)
+}
+
+/** Drops what an install wrote, or a replica that was replaced. @throws DISK_FULL: the next start does it then */
+export function dropBuild(store: Store, prefix: Prefix): void {
+  store.drop(replicaSpan(prefix))
+  const batch = store.batch()
+  batch.delete(ownKey('b', prefix))
+  store.write(batch)
+}
+
+/** At start: drops what earlier runs left unfinished. Returns how many. */
+export function sweepBuilds(store: Store): number {
+  const left = builds(store)
+  for (const { prefix } of left) dropBuild(store, prefix)
+  return left.length
+}
+
+function builds(store: Store): readonly { readonly prefix: Prefix; readonly of: Buffer }[] {
+  const cursor = store.cursor({ gte: ownKey('b'), lt: ownKey('c') })
+  const found = []
+  for (let entries = cursor.next(100); entries.length > 0; entries = cursor.next(100))
+    for (const { key, value } of entries)
+      found.push({ prefix: Buffer.from(key.subarray(5)), of: Buffer.from(value) })
+  cursor.close()
+  return found
 }

@@ -80,6 +80,7 @@ const toRequest = (link: Link, keyspace: string, options: ScanOptions, todo: Res
   limit: todo.left === Infinity ? 0 : todo.left,
   reverse: options.reverse ?? false,
   keysOnly: options.keysOnly ?? false,
+  partitions: [],
   ...freshness(link, keyspace, options.consistency),
 })
 

@@ -15,6 +15,7 @@ import type { Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
 import { openConfigured } from './open.ts'
 import { VERSION } from './package-root.ts'
+import { RoutedNode } from './routing/routed-node.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
 import { type NodeTelemetry, createTelemetry } from './telemetry.ts'
 
@@ -63,8 +64,10 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     node = await open(config, telemetry, signal)
     measured.node = node
     const running = { stop: (): void => undefined }
+    const routed = new RoutedNode(node)
     const serving: Serving = {
-      node,
+      node: routed,
+      local: node,
       draining: draining.signal,
       meters,
       bug(bug) {
@@ -76,7 +79,7 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     const grpc = await serveGrpc(serving, config.grpcListen, config.connectionAgeMs)
     node.join(addressText(config.grpcAdvertise ?? grpc.address))
     const stopReporting = await reportToDatadog(config, measured, logger)
-    const result = finish({ config, logger, node, grpc, http, draining, stopReporting })
+    const result = finish({ config, logger, node: routed, grpc, http, draining, stopReporting })
     running.stop = () => void result.stop()
     return result
   } catch (caught) {

@@ -251,6 +251,19 @@ export const SNAPSHOT_MANIFEST_BYTES_MAX = 64 * MiB
 /** Bytes of one part of an upload to S3, which takes 10,000 of them: 160 GiB for one partition. */
 export const S3_PART_BYTES = 16 * MiB
 
+// ---- routing --------------------------------------------------------------------------------------------------
+
+/** Milliseconds that a request waits for a peer's answer while another node could answer as well. */
+export const ROUTE_ATTEMPT_MS = 2000
+/** Times that a request goes round all nodes that could answer; longer is the caller's to wait. */
+export const ROUTE_ROUNDS_MAX = 3
+/** Milliseconds between two rounds; a new map of the cluster ends the rest early. */
+export const ROUTE_REST_MS = 200
+/** Milliseconds that a peer which did not answer is asked last, before one request tries it again. */
+export const PEER_SUSPECT_MS = 1000
+/** Milliseconds that a watch behind a router looks for another replica when the one that it follows is gone. */
+export const WATCH_RESUME_MS = 10_000
+
 // ---- client ---------------------------------------------------------------------------------------------------
 
 /** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */

@@ -75,6 +75,7 @@ export const CATALOGUE = {
   NODE_DRAINING: row('UNAVAILABLE', 503, true, 'the node is shutting down', 'retry on another node'),
   NODE_UNREACHABLE: row('UNAVAILABLE', 503, true, 'no connection to the node, or it was lost before the answer came (made by clients, never by a node)', 'check the address and that the node runs; retry a write with the same request id'),
   PARTITION_RESTORING: row('UNAVAILABLE', 503, true, 'the replica has not caught up with the log yet', 'retry, or read with EVENTUAL'),
+  PARTITION_ELSEWHERE: row('UNAVAILABLE', 503, true, 'the node has no replica of this partition', 'go to a node that the map of the cluster names for it'),
   PARTITION_STOPPED: row('UNAVAILABLE', 503, false, 'the replica stopped serving this partition, for the reason that the message gives', 'see the runbook of that reason'),
   WATCH_TOO_SLOW: row('RESOURCE_EXHAUSTED', 429, true, 'the watcher did not keep up and was cut off', 'resume with the token of the last event'),
   DEADLINE_EXCEEDED: row('DEADLINE_EXCEEDED', 504, true, 'the deadline passed first; the outcome of a write is unknown', 'retry with the same request id and a longer deadline'),

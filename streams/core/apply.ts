@@ -6,7 +6,7 @@
  * Order within a record: partition time, rows that are due expire, then the request id, then the mutation.
  */
 import { unreachable } from './assert.ts'
-import { ByteWriter } from './bytes.ts'
+import { ByteWriter, compareBytes } from './bytes.ts'
 import { hasVersion, holds, sum } from './conditions.ts'
 import type { Command, FormatCommand, Step } from './command.ts'
 import { chainHash } from './effects.ts'
@@ -20,7 +20,7 @@ import type {
   TransactionChange,
   TransactionMutation,
 } from './mutation.ts'
-import { partitionOf } from './partitioner.ts'
+import { partitionOf, separatorOf } from './partitioner.ts'
 import { encodeRow, tombstone } from './row.ts'
 import type { StoredRow } from './row.ts'
 import { newSession, recall, remember } from './session.ts'
@@ -43,6 +43,8 @@ interface Context {
   readonly changes: Change[]
   readonly outcomes: Outcome[]
   duplicateOf: Offset | undefined
+  /** What became of each put of the record: one object for all, as sessions keep it for long. */
+  put: Outcome | undefined
 }
 
 const scratch = new ByteWriter(64 * 1024)
@@ -65,6 +67,7 @@ export function applyRecord(
     changes: [],
     outcomes: [],
     duplicateOf: undefined,
+    put: undefined,
   }
   expireDue(context)
   perform(context, command)
@@ -164,8 +167,9 @@ function rememberOutcome(context: Context, requestId: string, outcome: Outcome):
   const { session: id, sequence } = splitRequestId(requestId)
   state.ids += 1
   work.forgetSessions(state.ids - DEDUPE_IDS_MAX)
-  const session = work.session(id) ?? newSession(state.ids)
-  const isNew = work.session(id) === undefined
+  const known = work.session(id)
+  const session = known ?? newSession(state.ids)
+  const isNew = known === undefined
   const before = session.arrival
   if (state.ids - session.arrival > DEDUPE_RENEW_IDS) session.arrival = state.ids
   remember(session, sequence, outcome)
@@ -216,7 +220,7 @@ function performRow(context: Context, mutation: RowMutation): Outcome {
         mutation.contentType ?? '',
         mutation.traceparent,
       )
-      return applied(context, context.offset)
+      return (context.put ??= applied(context, context.offset))
     }
     case 'delete': {
       if (row !== undefined)
@@ -270,7 +274,7 @@ function performChange(
         change(context, 'deleted', item.key, tombstone('deleted', context.offset), traceparent)
       return
     case 'increment':
-      increment(context, row, item.key, number ?? 0n, undefined, traceparent)
+      increment(context, row, item.key, number ?? 0n, item.ttlMs, traceparent)
       return
     default:
       unreachable(item)
@@ -285,9 +289,15 @@ function put(
   contentType: string,
   traceparent: string | undefined,
 ): void {
-  const expiresAt = ttlMs === undefined ? 0 : context.time + ttlMs
+  const expiresAt = expiryOf(context, ttlMs)
   const row = { tombstone: 'none', version: context.offset, expiresAt, contentType, value } as const
   change(context, 'put', key, row, traceparent)
+}
+
+/** When a row that is written anew expires: by its own time to live, else by that of the keyspace; 0 = never. */
+function expiryOf({ state, time }: Context, ttlMs: number | undefined): number {
+  const livesMs = ttlMs ?? state.defaultTtlMs
+  return livesMs === 0 ? 0 : time + livesMs
 }
 
 /** A new time to live replaces the row's expiry; without one the row keeps what it has. */
@@ -299,7 +309,7 @@ function increment(
   ttlMs: number | undefined,
   traceparent: string | undefined,
 ): void {
-  const expiresAt = ttlMs === undefined ? (row?.expiresAt ?? 0) : context.time + ttlMs
+  const expiresAt = row !== undefined && ttlMs === undefined ? row.expiresAt : expiryOf(context, ttlMs)
   const value = Buffer.from(number.toString(), 'latin1')
   const contentType = row?.contentType ?? ''
   change(
@@ -337,25 +347,36 @@ function isMisplaced({ state }: Context, key: Uint8Array): boolean {
 // ---- control records ----
 
 /**
- * The first format record sets the keyspace up, if no row came before it; a later one must come from the leader. Two creators at
- * once: the first wins. What was rejected before (rubbish in a new topic) settles nothing.
+ * The first format record sets the keyspace up, if no row came before it; a later one must come from the leader, and changes what
+ * may change. Two creators at once: the first wins. What was rejected before (rubbish in a new topic) settles nothing.
  */
 function performFormat(context: Context, command: FormatCommand): void {
   const { state, outcomes } = context
-  if (!state.configured) {
-    state.partitionBy = command.partitionBy
-  } else if (!mayChangeFormat(state, command.epoch)) {
+  if (!mayChangeFormat(state, command.epoch)) {
     outcomes.push(rejection(context, 'STALE_EPOCH'))
     return
   }
+  if (state.configured && changesFixed(state, command)) {
+    outcomes.push(rejection(context, 'SETTING_FIXED'))
+    return
+  }
   state.configured = true
+  state.partitionBy = command.partitionBy
   state.format = command.version
   state.valueBytesMax = command.valueBytesMax
   state.packing = command.packing
+  state.defaultTtlMs = command.defaultTtlMs
+  state.replication = command.replication
 }
 
+/** Epoch 0 is that of no leader: before the first lead record anybody could write it. */
 const mayChangeFormat = (state: PartitionState, epoch: Epoch | undefined): boolean =>
-  !state.configured || (epoch !== undefined && epoch === state.epoch)
+  !state.configured || (state.epoch !== 0 && epoch === state.epoch)
+
+/** Keys would lie elsewhere, or values that stand would be too large. */
+const changesFixed = (state: PartitionState, command: FormatCommand): boolean =>
+  compareBytes(separatorOf(state.partitionBy), separatorOf(command.partitionBy)) !== 0 ||
+  command.valueBytesMax < state.valueBytesMax
 
 // ---- outcomes ----
 

@@ -68,6 +68,7 @@ export const CATALOGUE = {
   MISPLACED_KEY: row('INVALID_ARGUMENT', 400, false, 'the key belongs to another partition', 'set the partitioner of the producer to murmur2 (proto/record.md)'),
   DUPLICATE_KEY: row('INVALID_ARGUMENT', 400, false, 'a pack or a branch of a transaction changes one key twice', 'send the mutations apart'),
   STALE_EPOCH: row('ABORTED', 409, false, 'a control record of a leader that has been replaced', 'nothing: the new leader acts'),
+  SETTING_FIXED: row('FAILED_PRECONDITION', 409, false, 'the change would move keys to other partitions or make the largest value smaller, which no keyspace can', 'create a new keyspace and copy the rows'),
   // The node cannot answer now.
   OVERLOADED: row('RESOURCE_EXHAUSTED', 429, true, 'a bound of the node is reached (bytes in flight, watchers, streams)', 'wait and retry'),
   LOG_UNAVAILABLE: row('UNAVAILABLE', 503, true, 'the log cannot be reached; whether a write was appended is unknown', 'retry with the same request id'),

@@ -11,6 +11,10 @@ export interface FormatCommand {
   readonly partitionBy: PartitionBy
   readonly valueBytesMax: number
   readonly packing: boolean
+  /** Of rows that are written without a time to live; 0 = they stay. */
+  readonly defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the node is set to. */
+  readonly replication: number
   /** The epoch under which it was written; undefined for the first one, which the creator of the topic writes. */
   readonly epoch: Epoch | undefined
 }

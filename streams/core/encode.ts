@@ -1,6 +1,7 @@
 /** Mutation → record, as proto/record.md has it; the counterpart of decode.ts. */
-import { writeFormat, writeLead, writeTransaction } from './messages.ts'
-import type { RawFormat } from './messages.ts'
+import { writeFormat, writeLead } from './control-messages.ts'
+import type { NewFormat } from './control-messages.ts'
+import { writeTransaction } from './messages.ts'
 import type { Mutation, RowMutation } from './mutation.ts'
 import { unreachable } from './assert.ts'
 import type { Epoch, NewRecord } from './types.ts'
@@ -86,7 +87,7 @@ export const encodeBarrier = (): NewRecord => ({
   headers: new Map([['tm-op', OPERATION.barrier]]),
 })
 
-export const encodeFormat = (format: RawFormat, epoch?: Epoch): NewRecord => ({
+export const encodeFormat = (format: NewFormat, epoch?: Epoch): NewRecord => ({
   key: null,
   value: writeFormat(format),
   headers: new Map([

@@ -20,6 +20,8 @@ export const VALUE_BYTES_MAX = 1 * MiB
 export const CONTENT_TYPE_BYTES_MAX = 512
 /** Milliseconds of a time to live: 100 years; the sum with any log time stays a safe integer. FROZEN. */
 export const TTL_MS_MAX = 100 * 365 * 24 * 3600 * 1000
+/** Replicas of each partition that a keyspace may ask for: more than any cluster of these partitions has use for. FROZEN. */
+export const REPLICATION_MAX = 1024
 /** Bytes of a request id. FROZEN. */
 export const REQUEST_ID_BYTES_MAX = 64
 

@@ -1,11 +1,12 @@
 /**
  * What a replica knows beside its rows: small, in memory, and written with every batch (invariant I3). FROZEN grammar:
  *
- *   state := 1 next time epoch leader incarnation format separator valueBytesMax packing configured rows rejected ids
- *            historyStart historyBytes tombstoneStart partition partitions identity chain(32)
+ *   state := 2 next time epoch leader incarnation format separator valueBytesMax packing defaultTtlMs replication configured
+ *            rows rejected ids historyStart historyBytes tombstoneStart partition partitions identity chain(32)
  */
-import { ByteReader, ByteWriter, EMPTY, MALFORMED } from './bytes.ts'
+import { ByteReader, ByteWriter, MALFORMED } from './bytes.ts'
 import { VALUE_BYTES_MAX } from './limits.ts'
+import { separatorOf } from './partitioner.ts'
 import type { Epoch, LogTime, Offset, Partition, PartitionBy } from './types.ts'
 
 export interface PartitionState {
@@ -26,6 +27,10 @@ export interface PartitionState {
   partitionBy: PartitionBy
   valueBytesMax: number
   packing: boolean
+  /** Of rows that are written without a time to live; 0 = they stay. */
+  defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the node is set to. Placement reads it, apply only keeps it. */
+  replication: number
   /** Whether a `format` record has been applied, or a row was changed before any: from then on the placement of keys is fixed. */
   configured: boolean
   /** Living rows. */
@@ -61,6 +66,8 @@ export const newState = (
   partitionBy: { kind: 'key' },
   valueBytesMax: VALUE_BYTES_MAX,
   packing: true,
+  defaultTtlMs: 0,
+  replication: 0,
   configured: false,
   rows: 0,
   rejected: 0,
@@ -71,7 +78,7 @@ export const newState = (
   chain: new Uint8Array(32),
 })
 
-const LAYOUT = 1
+const LAYOUT = 2
 
 export function encodeState(state: PartitionState): Buffer {
   const writer = new ByteWriter(192)
@@ -82,9 +89,11 @@ export function encodeState(state: PartitionState): Buffer {
   writer.text(state.leader)
   writer.text(state.incarnation)
   writer.varint(state.format)
-  writer.sized(state.partitionBy.kind === 'key' ? EMPTY : state.partitionBy.separator)
+  writer.sized(separatorOf(state.partitionBy))
   writer.varint(state.valueBytesMax)
   writer.byte(state.packing ? 1 : 0)
+  writer.varint(state.defaultTtlMs)
+  writer.varint(state.replication)
   writer.byte(state.configured ? 1 : 0)
   writer.varint(state.rows)
   writer.varint(state.rejected)
@@ -113,6 +122,8 @@ export function decodeState(bytes: Uint8Array): PartitionState {
     partitionBy: readPartitionBy(reader),
     valueBytesMax: reader.varint(),
     packing: reader.byte() === 1,
+    defaultTtlMs: reader.varint(),
+    replication: reader.varint(),
     configured: reader.byte() === 1,
     rows: reader.varint(),
     rejected: reader.varint(),

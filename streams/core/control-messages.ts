@@ -1,0 +1,106 @@
+/** The values of `format` and `lead` records: proto/tidemark/v1/record.proto, read and written by hand as messages.ts is. FROZEN. */
+import { ByteReader, ByteWriter, EMPTY, MALFORMED } from './bytes.ts'
+import {
+  SIZED,
+  VARINT,
+  bytesField,
+  expectType,
+  nextField,
+  optionalNumber,
+  textField,
+} from './message-fields.ts'
+import { readText } from './text.ts'
+
+export interface RawFormat {
+  version: number
+  separator: Uint8Array
+  valueBytesMax: number
+  packingDisabled: boolean
+  defaultTtlMs: number
+  replication: number
+}
+
+/** Field 1 of a format is read even where the rest belongs to a format of the future. @throws MALFORMED */
+export function readFormatVersion(value: Uint8Array): number {
+  const reader = new ByteReader(value)
+  if (reader.byte() !== ((1 << 3) | VARINT)) throw MALFORMED
+  return reader.varint()
+}
+
+/** @throws MALFORMED */
+export function readFormat(value: Uint8Array): RawFormat {
+  const reader = new ByteReader(value)
+  const raw: RawFormat = {
+    version: 0,
+    separator: EMPTY,
+    valueBytesMax: 0,
+    packingDisabled: false,
+    defaultTtlMs: 0,
+    replication: 0,
+  }
+  let previous = 0
+  while (!reader.done) {
+    const { field, type } = nextField(reader, previous, 0)
+    previous = field
+    expectType(type, field === 2 ? SIZED : VARINT)
+    if (field === 1) raw.version = reader.varint()
+    else if (field === 2) raw.separator = reader.sized()
+    else if (field === 3) raw.valueBytesMax = reader.varint()
+    else if (field === 4) raw.packingDisabled = readBoolean(reader)
+    else if (field === 5) raw.defaultTtlMs = reader.varint()
+    else if (field === 6) raw.replication = reader.varint()
+    else throw MALFORMED
+  }
+  return raw
+}
+
+function readBoolean(reader: ByteReader): boolean {
+  const value = reader.varint()
+  if (value > 1) throw MALFORMED
+  return value === 1
+}
+
+/** What is left out is as protobuf has it: 0, empty, false. */
+export type NewFormat = Pick<RawFormat, 'version'> & Partial<RawFormat>
+
+export function writeFormat(format: NewFormat): Buffer {
+  const writer = new ByteWriter(64)
+  const {
+    version,
+    separator = EMPTY,
+    valueBytesMax,
+    packingDisabled = false,
+    defaultTtlMs,
+    replication,
+  } = format
+  optionalNumber(writer, 1, version)
+  bytesField(writer, 2, separator)
+  if (valueBytesMax !== 0) optionalNumber(writer, 3, valueBytesMax)
+  if (packingDisabled) optionalNumber(writer, 4, 1)
+  if (defaultTtlMs !== 0) optionalNumber(writer, 5, defaultTtlMs)
+  if (replication !== 0) optionalNumber(writer, 6, replication)
+  return writer.bytes()
+}
+
+/** @throws MALFORMED */
+export function readLead(value: Uint8Array): { readonly nodeId: string; readonly incarnation: string } {
+  const reader = new ByteReader(value)
+  const texts = ['', '']
+  let previous = 0
+  while (!reader.done) {
+    const { field, type } = nextField(reader, previous, 0)
+    previous = field
+    expectType(type, SIZED)
+    const text = readText(reader.sized())
+    if (text === undefined || text.length > 256 || field > 2) throw MALFORMED
+    texts[field - 1] = text
+  }
+  return { nodeId: texts[0] ?? '', incarnation: texts[1] ?? '' }
+}
+
+export function writeLead(nodeId: string, incarnation: string): Buffer {
+  const writer = new ByteWriter(64)
+  textField(writer, 1, nodeId)
+  textField(writer, 2, incarnation)
+  return writer.bytes()
+}

@@ -1,15 +1,19 @@
 /** cluster: what the nodes say, all of them side by side. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { TidemarkError } from '../../streams/core/errors.ts'
 import type { Tidemark } from '../client/index.ts'
+import { registerMoves } from './cluster-moves.ts'
 import { headline, nodesTable, partitionsTable, writeNodes, writePartitions } from './cluster-tables.ts'
 import { verifyReplicas } from './cluster-verify.ts'
 import { parseDuration, parseWhole, withClient, type Globals } from './options.ts'
 import { formatOf, write } from './output.ts'
-import { type Survey, nodeLines, partitionLines, surveyOfOne } from './survey.ts'
+import { type Survey, nodeLines, partitionLines, surveyOf, surveyOfOne } from './survey.ts'
 
 /** Milliseconds between two pictures of `watch`. */
 const WATCH_MS = 1000
+/** Milliseconds that a node gets to say what it has: one that hangs must not hold up what the others say. */
+const ANSWER_MS = 2000
 
 export function registerCluster(program: Command): void {
   const cluster = program
@@ -93,6 +97,7 @@ Draws over itself on a terminal; writes one picture after the other otherwise.`,
       const options = command.optsWithGlobals<WatchOptions>()
       await withClient(options, (_rows, client) => watchCluster(client, chosenKeyspace(command), options))
     })
+  registerMoves(cluster)
 }
 
 interface WatchOptions extends Globals {
@@ -101,8 +106,15 @@ interface WatchOptions extends Globals {
 }
 
 /** What all nodes say now. */
-export const takeSurvey = async (client: Tidemark): Promise<Survey> =>
-  surveyOfOne(await client.describe(), client.server)
+export async function takeSurvey(client: Tidemark): Promise<Survey> {
+  const description = await client.describe()
+  const map = await client.map().catch((error: unknown) => {
+    if (error instanceof TidemarkError && error.reason === 'NOT_IMPLEMENTED') return undefined
+    throw error
+  })
+  if (map === undefined) return surveyOfOne(description, client.server)
+  return surveyOf(description, map, await client.describeAll({ deadlineMs: ANSWER_MS }))
+}
 
 /** The keyspace that the command line names; undefined = all. */
 const chosenKeyspace = (command: Command): string | undefined =>

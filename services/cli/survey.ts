@@ -4,7 +4,7 @@
  *
  * A node without a map (a single one, or one of an older version) counts as a cluster of one.
  */
-import type { ClusterDescription, ReplicaDescription } from '../client/index.ts'
+import type { ClusterDescription, ClusterMap, NodeDescription, ReplicaDescription } from '../client/index.ts'
 
 /** One node of the map with its answer, or why there is none. */
 export interface SurveyedNode {
@@ -94,6 +94,28 @@ export function surveyOfOne(description: ClusterDescription, address: string): S
     })),
   }
 }
+
+/** What the nodes of the map say, the first of them having been asked for the names of cluster and log. */
+export const surveyOf = (
+  { cluster, logKind, logIdentity }: ClusterDescription,
+  map: ClusterMap,
+  nodes: readonly NodeDescription[],
+): Survey => ({
+  cluster,
+  logKind,
+  logIdentity,
+  generation: map.generation,
+  nodes: nodes.map((node) => ({ ...node, failure: node.failure?.message })),
+  placements: map.keyspaces.flatMap(({ name, placements }) =>
+    placements.map(({ leader, replicas, warming }, partition) => ({
+      keyspace: name,
+      partition,
+      leader: leader === '' ? undefined : leader,
+      replicas,
+      warming,
+    })),
+  ),
+})
 
 export const nodeLines = ({ nodes, placements }: Survey): NodeLine[] =>
   nodes.map(({ nodeId, address, zone, draining, description, failure }) => {

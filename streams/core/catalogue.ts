@@ -104,6 +104,7 @@ export const CATALOGUE = {
   COPY_EXPIRED: row('ABORTED', 409, true, 'the copy that should go on is no longer open', 'begin a new copy'),
   TRIM_REFUSED: row('FAILED_PRECONDITION', 409, false, 'trimming the log there would take what is not safe elsewhere', 'create and verify a snapshot first'),
   CONFIG_INVALID: row('FAILED_PRECONDITION', 500, false, 'the settings are wrong', 'correct the settings that the message lists'),
+  NODE_REPLACED: row('FAILED_PRECONDITION', 503, false, 'another process runs with the node id of this one, and came later', 'give each node its own TIDEMARK_NODE_ID and data directory; the later process goes on'),
   PORT_TAKEN: row('FAILED_PRECONDITION', 500, false, 'another process listens on the address', 'stop it, or choose another address'),
 } as const satisfies Record<string, CatalogueRow>
 

@@ -134,6 +134,36 @@ export const APPEND_ACK_MS = 3000
 /** Appends that one node has in flight: while one waits for the disk of a broker, the next is encoded. */
 export const APPEND_LANES = 2
 
+// ---- membership -----------------------------------------------------------------------------------------------
+
+/** Milliseconds between two heartbeats: how late a member hears that the group gathers. Twice that and a leader has moved. */
+export const MEMBER_HEARTBEAT_MS = 100
+/** Milliseconds after which the group forgets a member that is silent: the least that brokers allow by default. */
+export const MEMBER_SESSION_MS = 6000
+/** Milliseconds that the group waits for its members when it gathers. Peers put a dead one out long before. */
+export const MEMBER_REBALANCE_MS = 6000
+/** Milliseconds without a sign from the group's coordinator after which a node leads nothing: a third of the session. */
+export const MEMBER_SILENT_MS = 2000
+/** Milliseconds that changes of a member's state are gathered before it asks for a new map. */
+export const MEMBER_GATHER_MS = 75
+/** Milliseconds after which a member that is missing in the map asks for another one. */
+export const MEMBER_MISSING_MS = 1000
+/** Milliseconds between two questions who coordinates the group. */
+export const COORDINATOR_CHECK_MS = 2000
+/** Brokers that are asked for it. */
+export const COORDINATOR_WITNESSES_MAX = 5
+/** Milliseconds between two probes of a peer, and until one counts as failed. */
+export const PROBE_MS = 300
+/** Probes in a row that fail before the peer is put out of the group. */
+export const PROBE_FAILURES = 3
+/** The same while all probed peers are silent: it may be this node that is cut off. */
+export const PROBE_FAILURES_ALONE = 9
+/** Peers that one node probes, so that each is probed by as many. */
+export const PROBED_PEERS = 2
+/** Milliseconds before a peer that came back without a restart is put out again: the first time, and the longest. Doubled each time. */
+export const EVICTION_REST_MS = 5000
+export const EVICTION_REST_MS_MAX = 60_000
+
 // ---- serving --------------------------------------------------------------------------------------------------
 
 /** Bytes of one gRPC message that the node accepts: the largest value, and room for a batch. */
@@ -310,3 +340,4 @@ assert(HISTORY_RECORDS_MAX < TOMBSTONE_RECORDS_MAX, 'a delta needs tombstones ol
 assert(COPY_PART_BYTES + COPY_CHUNK_BYTES < MESSAGE_BYTES_MAX, 'a chunk of a copy does not fit a message')
 assert(COPY_WINDOW_BYTES > COPY_PART_BYTES, 'a copy could not send its largest chunk again')
 assert(DEDUPE_RENEW_IDS < DEDUPE_IDS_MAX, 'a session would be forgotten before it is renewed')
+assert(2 * MEMBER_SILENT_MS < MEMBER_SESSION_MS, 'a node could lead on after the group forgot it')

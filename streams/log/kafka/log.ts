@@ -14,7 +14,8 @@ import {
 import type { Telemetry } from '../../ports.ts'
 import type { Log } from '../log.ts'
 import { createAppendLane } from './append-lane.ts'
-import { createTransport, type Address, type ConnectionSettings } from './client.ts'
+import { parseAddress } from './address.ts'
+import { createTransport, type ConnectionSettings } from './client.ts'
 import { createClusterView, type ClusterView } from './cluster-view.ts'
 import { createFetchPlane } from './fetch-plane.ts'
 import { createOffsets } from './offsets.ts'
@@ -122,13 +123,3 @@ const pause = (milliseconds: number, signal: AbortSignal | undefined): Promise<v
     }
     signal?.addEventListener('abort', done)
   })
-
-/** `host:port`, `[v6]:port`. @throws CONFIG_INVALID */
-function parseAddress(text: string): Address {
-  const found = /^(?:\[(?<v6>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/.exec(text)?.groups
-  const host = found?.['v6'] ?? found?.['host']
-  if (host === undefined) {
-    throw new TidemarkError('CONFIG_INVALID', `The Kafka broker "${text}" is not written as host:port.`)
-  }
-  return { host, port: Number(found?.['port']) }
-}

@@ -26,6 +26,13 @@ export const VERSIONS_NEEDED: readonly {
   { apiKey: 2, apiName: 'ListOffsets', version: 6 },
   { apiKey: 3, apiName: 'Metadata', version: 12 },
   { apiKey: 22, apiName: 'InitProducerId', version: 2 },
+  // The consumer group, in membership/kafka/group-protocol.ts.
+  { apiKey: 10, apiName: 'FindCoordinator', version: 3 },
+  { apiKey: 11, apiName: 'JoinGroup', version: 7 },
+  { apiKey: 12, apiName: 'Heartbeat', version: 4 },
+  { apiKey: 13, apiName: 'LeaveGroup', version: 4 },
+  { apiKey: 14, apiName: 'SyncGroup', version: 4 },
+  { apiKey: 15, apiName: 'DescribeGroups', version: 5 },
 ]
 
 /** Request header version 2 ends with tagged fields, which kafkajs does not write: they become the body's first byte. */

@@ -125,6 +125,12 @@ export class WireWriter {
     return at
   }
 
+  #byte(value: number): void {
+    // In a statement of its own: making room may put another buffer in place of this one.
+    const at = this.#room(1)
+    this.#buffer[at] = value
+  }
+
   int8(value: number): this {
     const at = this.#room(1)
     this.#buffer.writeInt8(value, at)
@@ -159,10 +165,10 @@ export class WireWriter {
   unsignedVarint(value: number): this {
     let rest = value
     while (rest >= 0x80) {
-      this.#buffer[this.#room(1)] = (rest % 0x80) | 0x80
+      this.#byte((rest % 0x80) | 0x80)
       rest = Math.floor(rest / 0x80)
     }
-    this.#buffer[this.#room(1)] = rest
+    this.#byte(rest)
     return this
   }
 

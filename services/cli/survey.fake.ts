@@ -18,6 +18,7 @@ export const replicaOf = (fields: Partial<ReplicaDescription>): ReplicaDescripti
   historyStart: 0,
   stoppedReason: '',
   stoppedMessage: '',
+  checkpoints: [],
   ...fields,
 })
 

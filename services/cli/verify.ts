@@ -1,8 +1,9 @@
 /**
- * Are the replicas of each partition equal? A replica's chain hash says so for the offset that it has applied; two replicas are
- * compared where both were seen at the same offset. On a busy partition that takes several looks, so what was seen is kept.
- * Pure: looks go in, verdicts come out.
+ * Are the replicas of each partition equal? A replica's chain hash says so for the offset that it has applied, and for its last
+ * checkpoints; two replicas are compared where both were seen at the same offset. What was seen is kept, so that replicas of a busy
+ * partition are compared as well. Pure: looks go in, verdicts come out.
  */
+import type { ReplicaDescription } from '../client/index.ts'
 import { type Survey, partitionLines } from './survey.ts'
 
 /** Looks at one replica that are kept. Replicas of one partition are close to each other in the log: older ones do not help. */
@@ -63,12 +64,15 @@ export class Verification {
   }
 }
 
-function remember(looks: Looks, nodeId: string, found: { applied: number; chainHash: string }): void {
+function remember(looks: Looks, nodeId: string, found: ReplicaDescription): void {
   const seen = looks.get(nodeId) ?? new Map<number, string>()
   looks.set(nodeId, seen)
+  for (const { at, chainHash } of found.checkpoints) seen.set(at, chainHash)
   seen.set(found.applied, found.chainHash)
-  const [oldest] = seen.keys()
-  if (seen.size > LOOKS_MAX && oldest !== undefined) seen.delete(oldest)
+  while (seen.size > LOOKS_MAX) {
+    const [oldest] = seen.keys()
+    if (oldest !== undefined) seen.delete(oldest)
+  }
 }
 
 function verdictOf(looks: Looks, nodes: readonly string[]): Verdict {

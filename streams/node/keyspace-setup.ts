@@ -79,6 +79,7 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
     case 'txn':
     case 'lead':
     case 'tick':
+    case 'mark':
     case 'barrier':
     case 'rejected':
       // A transaction may or may not change a row; where it does, a format record comes too late and is rejected.

@@ -16,13 +16,16 @@ export function statusOf(replica: Replica): ReplicaStatus {
     epoch,
     leader,
     rows,
-    chainHash: Buffer.from(chain).toString('hex'),
+    chainHash: hex(chain),
     time,
     rejected,
     historyStart,
     stopped: replica.stopped,
+    checkpoints: replica.state.checkpoints.map(({ at, chain: hash }) => ({ at, chainHash: hex(hash) })),
   }
 }
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 /** What a read is told whose deadline passed before the replica was fresh enough. */
 export const lateRead = (replica: Replica): TidemarkError => {

@@ -5,10 +5,12 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { KafkaBroker } from '../../infra/kafka/broker.ts'
 import { freePorts, isFree } from '../../infra/kafka/ports.ts'
 import { startKafka } from '../../infra/kafka/start.ts'
 import { guard, unguard } from '../../infra/kafka/watchdog.ts'
+import { connect } from '../../services/client/index.ts'
 import { must } from '../../streams/core/assert.ts'
 import { type NodeProcess, nodeProcess } from './node-process.ts'
 
@@ -42,6 +44,8 @@ export interface Cluster {
   readonly directory: string
   /** One more node, with an id and ports of its own; resolves when it is ready. */
   addNode(): Promise<NodeProcess>
+  /** Resolves when the map has every node that runs, and each partition its leader and all replicas that it shall have. */
+  settled(): Promise<void>
   /** Ends every process; removes the data where the folder is of its own making. */
   close(): Promise<void>
 }
@@ -102,6 +106,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     for (let index = 0; index < count; index += 1) nodes.push(await plan(index))
     say(`starting ${count} node${count === 1 ? '' : 's'}`)
     await Promise.all(nodes.map((node) => node.start()))
+    say('waiting until every partition has its leader and its replicas')
+    await settled(nodes)
     return {
       nodes,
       brokers: kafka.brokers,
@@ -113,11 +119,38 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
         await node.start()
         return node
       },
+      settled: () => settled(nodes),
       close,
     }
   } catch (caught) {
     await close()
     throw caught
+  }
+}
+
+/** Milliseconds until the map must have come to rest. */
+const SETTLED_MS_MAX = 60_000
+const LOOK_MS = 50
+
+async function settled(nodes: readonly NodeProcess[]): Promise<void> {
+  const running = nodes.filter(({ pid }) => pid !== undefined)
+  const db = connect({ server: must(running[0], 'a running node').address })
+  const began = performance.now()
+  try {
+    for (;;) {
+      const map = await db.map()
+      const placements = map.keyspaces.flatMap((keyspace) => keyspace.placements)
+      const rests =
+        map.nodes.length === running.length &&
+        placements.length > 0 &&
+        placements.every(({ leader, warming }) => leader !== '' && warming.length === 0)
+      if (rests) return
+      if (performance.now() - began > SETTLED_MS_MAX)
+        throw new Error(`the map has not come to rest: ${JSON.stringify(map)}`)
+      await sleep(LOOK_MS)
+    }
+  } finally {
+    await db.close()
   }
 }
 

@@ -6,6 +6,7 @@
  * - a counter increments one key of its own: each answer must be the one before plus one, so a doubled or lost write is seen at once;
  * - a reader reads the putter's keys with the strongest promise: no answer may be older than what was acknowledged before it asked.
  */
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Tidemark, TidemarkError } from '../../services/client/index.ts'
 import { must } from '../../streams/core/assert.ts'
@@ -67,8 +68,10 @@ export class Load {
   constructor(db: Tidemark, { partitions, restMs = 20, keys = 4 }: LoadOptions) {
     this.#db = db
     this.#restMs = restMs
-    this.#cells = keysOf('row', partitions, keys).map((names) => names.map(newCell))
-    this.#counters = keysOf('count', partitions, 1).map(([name]) => newCell(must(name, 'a key')))
+    // Nobody else's keys: not those of an earlier load either.
+    const own = randomBytes(4).toString('hex')
+    this.#cells = keysOf(`row-${own}`, partitions, keys).map((names) => names.map(newCell))
+    this.#counters = keysOf(`count-${own}`, partitions, 1).map(([name]) => newCell(must(name, 'a key')))
     this.#ends = new Array<number>(partitions).fill(0)
   }
 

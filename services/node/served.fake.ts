@@ -31,6 +31,7 @@ export async function serveFake(
   options: ClientOptions = {},
   node = new FakeNode(),
   routed: TidemarkNode = node,
+  port = 0,
 ): Promise<Served> {
   const draining = new AbortController()
   const meters = new Map<string, CallMeter>()
@@ -43,7 +44,7 @@ export async function serveFake(
     bug: (bug: unknown) => void bugs.push(bug),
     drain: () => draining.abort(),
   }
-  const server = await serveGrpc(serving, { host: '127.0.0.1', port: 0 }, 0)
+  const server = await serveGrpc(serving, { host: '127.0.0.1', port }, 0)
   const address = addressText(server.address)
   const insecure = credentials.createInsecure()
   // Its own connection for each: subchannels of one address would be shared with clients of other tests.

@@ -1,147 +1,156 @@
-/** cluster and keyspace: what there is. */
+/** cluster: what the nodes say, all of them side by side. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import type { ClusterDescription, KeyspaceDescription } from '../client/index.ts'
-import { parseWhole, withClient, type Globals } from './options.ts'
-import { formatOf, jsonText, tableText, write } from './output.ts'
-import { parseKey, printableBytes } from './text.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
+import type { Tidemark } from '../client/index.ts'
+import { registerMoves } from './cluster-moves.ts'
+import { headline, nodesTable, partitionsTable, writeNodes, writePartitions } from './cluster-tables.ts'
+import { verifyReplicas } from './cluster-verify.ts'
+import { parseDuration, parseWhole, withClient, type Globals } from './options.ts'
+import { formatOf, write } from './output.ts'
+import { type Survey, nodeLines, partitionLines, surveyOf, surveyOfOne } from './survey.ts'
+
+/** Milliseconds between two pictures of `watch`. */
+const WATCH_MS = 1000
+/** Milliseconds that a node gets to say what it has: one that hangs must not hold up what the others say. */
+const ANSWER_MS = 2000
 
 export function registerCluster(program: Command): void {
-  program
+  const cluster = program
     .command('cluster')
-    .description("the node's view of the cluster and its replicas")
+    .description('the nodes of the cluster, their partitions, and moving them')
     .addHelpText(
       'after',
       `
 Examples:
   $ tidemark cluster
-  $ tidemark cluster -o json | jq '.replicas[] | select(.state != "live")'`,
+  $ tidemark cluster partitions --keyspace orders
+  $ tidemark cluster -o json | jq '.nodes[] | select(.ready | not)'
+  $ tidemark cluster verify && echo equal
+
+Asks every node of the map that --server has; one that does not answer is shown as unreachable.`,
     )
+    .allowExcessArguments()
     .action(async (_: unknown, command: Command) => {
+      const [unknown] = command.args
+      if (unknown !== undefined)
+        command.error(`error: unknown command '${unknown}': see tidemark cluster --help`)
       const globals = command.optsWithGlobals<Globals>()
-      const cluster = await withClient(globals, (_rows, client) => client.describe())
-      await writeCluster(cluster, globals)
+      await writeNodes(await withClient(globals, (_rows, client) => takeSurvey(client)), globals)
     })
 
-  const keyspace = program.command('keyspace').description('create and list keyspaces')
-  keyspace
-    .command('create')
-    .description('create a keyspace; creating it again with the same settings is fine')
-    .argument('<name>', "1 to 100 characters of a-z, 0-9, '-', '_' and '.'")
-    .option('--partitions <number>', "fixed for ever (default: the node's)", parseWhole)
-    .option(
-      '--partition-by-prefix <separator>',
-      'place keys by the part before this: they can share transactions',
-    )
-    .option('--value-bytes-max <bytes>', 'the largest value (default: 1 MiB)', parseWhole)
-    .option('--no-packing', 'one plain record for each write, for raw consumers of the topic')
+  cluster
+    .command('partitions')
+    .description('each partition: its leader, its replicas, and how far they are')
     .addHelpText(
       'after',
       `
 Examples:
-  $ tidemark keyspace create orders --partitions 32
-  $ tidemark keyspace create carts --partition-by-prefix /      cart42/a and cart42/b share a partition`,
+  $ tidemark cluster partitions
+  $ tidemark cluster partitions --keyspace orders -o json | jq '.[] | select(.lag > 0)'
+  $ tidemark cluster partitions -o json | jq '.[].replicas[] | select(.state != "live")'
+
+APPLIED, LOG END and CHAIN HASH are those of the leader's replica; LAG is that of the replica that is furthest behind.`,
     )
-    .action(async (name: string, _: unknown, command: Command) => {
-      const options = command.optsWithGlobals<Globals & CreateOptions>()
-      const created = await withClient(options, (_rows, client) =>
-        client.keyspaces.create(name, {
-          ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
-          ...(options.partitionByPrefix === undefined
-            ? {}
-            : { partitionByPrefix: parseKey(options.partitionByPrefix, options.keyEncoding) }),
-          ...(options.valueBytesMax === undefined ? {} : { valueBytesMax: options.valueBytesMax }),
-          packingDisabled: !options.packing,
-        }),
-      )
-      await writeKeyspaces([created], options)
-    })
-  keyspace
-    .command('list')
-    .description('list all keyspaces')
-    .addHelpText('after', '\nExamples:\n  $ tidemark keyspace list\n  $ tidemark keyspace list -o jsonl')
     .action(async (_: unknown, command: Command) => {
       const globals = command.optsWithGlobals<Globals>()
-      await writeKeyspaces(await withClient(globals, (_rows, client) => client.keyspaces.list()), globals)
+      const survey = await withClient(globals, (_rows, client) => takeSurvey(client))
+      await writePartitions(partitionLines(survey, chosenKeyspace(command)), globals)
     })
+
+  cluster
+    .command('verify')
+    .description('compare the replicas of each partition by their chain hashes')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ tidemark cluster verify
+  $ tidemark cluster verify --keyspace orders --timeout 1m      longer, on a busy keyspace
+
+Two replicas are compared where both were seen at the same offset, so a busy partition takes several looks.
+Exit code 0: all equal; 1: some differ; 5: a node did not answer; 6: no common offset was seen in time.`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      const globals = command.optsWithGlobals<Globals>()
+      await withClient(globals, (_rows, client) =>
+        verifyReplicas(() => takeSurvey(client), chosenKeyspace(command), globals),
+      )
+    })
+
+  cluster
+    .command('watch')
+    .description('nodes and partitions, again and again, until Ctrl-C')
+    .option('--interval <duration>', 'between two pictures (default: 1s)', parseDuration)
+    .option('--count <pictures>', 'end after so many', parseWhole)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ tidemark cluster watch
+  $ tidemark cluster watch --keyspace orders --interval 250ms
+  $ tidemark cluster watch --count 10 > moves.txt
+
+Draws over itself on a terminal; writes one picture after the other otherwise.`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<WatchOptions>()
+      await withClient(options, (_rows, client) => watchCluster(client, chosenKeyspace(command), options))
+    })
+  registerMoves(cluster)
 }
 
-interface CreateOptions {
-  readonly partitions?: number
-  readonly partitionByPrefix?: string
-  readonly valueBytesMax?: number
-  readonly packing: boolean
+interface WatchOptions extends Globals {
+  readonly interval?: number
+  readonly count?: number
 }
 
-async function writeCluster(cluster: ClusterDescription, globals: Globals): Promise<void> {
-  const format = formatOf(globals)
-  if (format === 'json' || format === 'jsonl') return write(jsonText(clusterJson(cluster), format))
-  const replicas = cluster.replicas.map((replica) => [
-    replica.keyspace,
-    String(replica.partition),
-    replica.stoppedReason === '' ? replica.state : `${replica.state} (${replica.stoppedReason})`,
-    String(replica.applied),
-    String(replica.logEnd - replica.applied),
-    String(replica.rows),
-    String(replica.rejected),
-    replica.leader === '' ? '-' : replica.leader,
-  ])
-  if (format === 'raw') return write(replicas.map((row) => `${row.join('\t')}\n`).join(''))
-  const { cluster: name, nodeId, version, logKind, logIdentity } = cluster
-  await write(`cluster ${name}, node ${nodeId} (Tidemark ${version}), ${logKind} log ${logIdentity}\n\n`)
-  const headings = ['KEYSPACE', 'PARTITION', 'STATE', 'APPLIED', 'LAG', 'ROWS', 'REJECTED', 'LEADER']
-  await write(tableText(headings, replicas))
-  for (const { keyspace, partition, stoppedMessage } of cluster.replicas) {
-    if (stoppedMessage !== '') await write(`\n${keyspace}/${partition}: ${stoppedMessage}\n`)
+/** What all nodes say now. */
+export async function takeSurvey(client: Tidemark): Promise<Survey> {
+  const description = await client.describe()
+  const map = await client.map().catch((error: unknown) => {
+    if (error instanceof TidemarkError && error.reason === 'NOT_IMPLEMENTED') return undefined
+    throw error
+  })
+  if (map === undefined) return surveyOfOne(description, client.server)
+  return surveyOf(description, map, await client.describeAll({ deadlineMs: ANSWER_MS }))
+}
+
+/** The keyspace that the command line names; undefined = all. */
+const chosenKeyspace = (command: Command): string | undefined =>
+  command.getOptionValueSourceWithGlobals('keyspace') === 'default'
+    ? undefined
+    : command.optsWithGlobals<Globals>().keyspace
+
+async function watchCluster(
+  client: Tidemark,
+  keyspace: string | undefined,
+  options: WatchOptions,
+): Promise<void> {
+  const format = formatOf(options)
+  const leaving = new AbortController()
+  const leave = (): void => {
+    leaving.abort()
+  }
+  process.once('SIGINT', leave).once('SIGTERM', leave)
+  try {
+    for (let pictures = 0; pictures < (options.count ?? Infinity); pictures += 1) {
+      if (pictures > 0) await sleep(options.interval ?? WATCH_MS, undefined, leaving).catch(() => undefined)
+      if (leaving.signal.aborted) return
+      const survey = await takeSurvey(client)
+      const lines = partitionLines(survey, keyspace)
+      if (format === 'json' || format === 'jsonl') {
+        await writePartitions(lines, { ...options, output: 'jsonl' })
+        continue
+      }
+      const time = new Date().toISOString().slice(11, 19)
+      const picture = `${headline(survey)}, ${time}\n\n${nodesTable(nodeLines(survey))}\n${partitionsTable(lines)}`
+      await write(process.stdout.isTTY ? `${CLEAR}${picture}` : `${picture}\n`)
+    }
+  } finally {
+    process.off('SIGINT', leave).off('SIGTERM', leave)
   }
 }
 
-const clusterJson = ({ replicas, ...cluster }: ClusterDescription): unknown => ({
-  cluster: cluster.cluster,
-  node_id: cluster.nodeId,
-  version: cluster.version,
-  log_kind: cluster.logKind,
-  log_identity: cluster.logIdentity,
-  format: cluster.format,
-  replicas: replicas.map((replica) => ({
-    keyspace: replica.keyspace,
-    partition: replica.partition,
-    state: replica.state,
-    applied: replica.applied,
-    log_end: replica.logEnd,
-    log_end_age_ms: replica.logEndAgeMs,
-    epoch: replica.epoch,
-    leader: replica.leader,
-    rows: replica.rows,
-    chain_hash: replica.chainHash,
-    time_ms: replica.timeMs,
-    rejected: replica.rejected,
-    history_start: replica.historyStart,
-    ...(replica.stoppedReason === ''
-      ? {}
-      : { stopped_reason: replica.stoppedReason, stopped_message: replica.stoppedMessage }),
-  })),
-})
-
-async function writeKeyspaces(keyspaces: readonly KeyspaceDescription[], globals: Globals): Promise<void> {
-  const format = formatOf(globals)
-  const json = keyspaces.map((keyspace) => ({
-    name: keyspace.name,
-    topic: keyspace.topic,
-    partitions: keyspace.partitions,
-    partition_by_prefix: printableBytes(keyspace.partitionByPrefix),
-    value_bytes_max: keyspace.valueBytesMax,
-    packing: !keyspace.packingDisabled,
-  }))
-  if (format === 'json') return write(jsonText(json, format))
-  if (format === 'jsonl') return write(json.map((keyspace) => jsonText(keyspace, format)).join(''))
-  const rows = json.map((keyspace) => [
-    keyspace.name,
-    keyspace.topic,
-    String(keyspace.partitions),
-    keyspace.partition_by_prefix === '' ? 'key' : `prefix ${keyspace.partition_by_prefix}`,
-    String(keyspace.value_bytes_max),
-    keyspace.packing ? 'packs' : 'plain',
-  ])
-  if (format === 'raw') return write(rows.map((row) => `${row.join('\t')}\n`).join(''))
-  return write(tableText(['NAME', 'TOPIC', 'PARTITIONS', 'PLACED BY', 'VALUE BYTES MAX', 'RECORDS'], rows))
-}
+/** Cursor to the corner, everything after it erased: without the flicker of an empty screen. */
+const CLEAR = '\u001b[H\u001b[J'

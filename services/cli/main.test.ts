@@ -237,17 +237,12 @@ describe('tidemark (command line)', () => {
   })
 
   describe('the rest', () => {
-    it('shows history, outcome, cluster and keyspaces', async () => {
+    it('shows history, outcome and keyspaces', async () => {
       server.rows.put('a', '1')
       server.rows.put('a', '2')
       expect(await ok(['history', 'a'])).to.equal('2\tput\t2\n1\tput\t1\n')
       expect((await tidemark(['history', 'b'])).code).to.equal(3)
       expect(await ok(['outcome', '0', '7'])).to.match(/^applied\t-\t7\t-\t1970/)
-      expect(await ok(['cluster'])).to.match(/^default\t0\tlive\t/)
-      expect(JSON.parse(await ok(['cluster', '-o', 'json']))).to.include({
-        cluster: 'fake',
-        log_kind: 'memory',
-      })
       await ok(['keyspace', 'create', 'orders', '--partitions', '3'])
       expect(await ok(['keyspace', 'list'])).to.contain('orders\tfake.orders\t3\tkey\t')
       await ok(['put', '--keyspace', 'orders', 'a', 'x'])

@@ -12,6 +12,7 @@ import { registerExport } from './export.ts'
 import { exitCodeOf, lineOf } from './failure.ts'
 import { registerHistory } from './history.ts'
 import { registerImport } from './import.ts'
+import { registerKeyspace } from './keyspace.ts'
 import { addGlobalOptions } from './options.ts'
 import { quietOnClosedPipe } from './output.ts'
 import { registerRows } from './rows.ts'
@@ -57,6 +58,7 @@ for (const register of [
   registerHistory,
   registerCluster,
   registerSnapshot,
+  registerKeyspace,
   registerImport,
   registerExport,
   registerBench,

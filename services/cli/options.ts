@@ -87,6 +87,12 @@ export function parseDuration(text: string): number {
   return ms
 }
 
+/** The same the other way, in the largest unit that says it exactly. */
+export function durationText(ms: number): string {
+  const [unit = 'ms', size = 1] = Object.entries(UNITS).findLast(([, each]) => ms % each === 0) ?? []
+  return `${ms / size}${unit}`
+}
+
 export function parseWhole(text: string): number {
   const number = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(number)) {

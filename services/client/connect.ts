@@ -2,91 +2,76 @@
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { credentials, Metadata, type ChannelCredentials } from '@grpc/grpc-js'
-import { ClusterServiceClient } from '../../proto/generated/tidemark/v1/cluster_service.ts'
-import { KeyspaceServiceClient } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
-import { KeyValueServiceClient } from '../../proto/generated/tidemark/v1/key_value_service.ts'
-import { must } from '../../streams/core/assert.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
-import {
-  CLIENT_BACKOFF_MS,
-  CLIENT_BACKOFF_MS_MAX,
-  CLIENT_CONNECTIONS_MAX,
-  CLIENT_RECEIVE_BYTES_MAX,
-  MESSAGE_BYTES_MAX,
-} from '../../streams/core/limits.ts'
+import { CLIENT_CONNECTIONS_MAX } from '../../streams/core/limits.ts'
+import { parseAddresses } from './addresses.ts'
 import { checkedDeadline } from './checks.ts'
-import { describeCluster, keyspacesOf } from './cluster.ts'
-import type { ConnectOptions, Keyspace, Tidemark } from './index.ts'
+import { clusterOn } from './cluster.ts'
+import type { Context } from './context.ts'
 import { keyspaceOn } from './keyspace.ts'
-import type { Link } from './link.ts'
+import { keyspacesOn } from './keyspaces.ts'
+import { LinkPool } from './link-pool.ts'
+import { NodeLink } from './node-link.ts'
 import { Pipeline } from './pipeline.ts'
+import { Router } from './router.ts'
 import { SessionToken } from './session-token.ts'
-
-const DEFAULT_SERVER = '127.0.0.1:7400'
+import type { ConnectOptions, Keyspace, Tidemark } from './types.ts'
 
 /** A client. Connects when it is first used. Close it, or its connections keep the process alive. */
 export function connect(options: ConnectOptions = {}): Tidemark {
-  const server = options.server ?? DEFAULT_SERVER
-  const retryUnreachable = options.retryUnreachable ?? true
+  const seeds = parseAddresses(options.server)
   const token = new SessionToken()
+  const connections = checkedConnections(options.connections ?? 1)
   const channelCredentials = credentialsOf(options.tls)
-  const clients = Array.from(
-    { length: checkedConnections(options.connections ?? 1) },
-    () => new KeyValueServiceClient(server, channelCredentials, CHANNEL_OPTIONS),
-  )
-  const rows = must(clients[0], 'the first connection')
-  const shared = { channelOverride: rows.getChannel() }
-  const pipelineOf = (client: KeyValueServiceClient): Pipeline =>
-    new Pipeline({ client, server, session: newSession(), token, retryUnreachable })
+  const poolFor = (router: Router): LinkPool =>
+    new LinkPool(
+      (address) =>
+        new NodeLink({
+          address,
+          credentials: channelCredentials,
+          connections,
+          makePipeline: (link, client) =>
+            new Pipeline({ link, client, session: randomText(), token, dispatch: router }),
+          onChange: (link) => router.onLinkChange(link),
+        }),
+    )
+  const router = new Router({
+    seeds,
+    place: { zone: options.zone ?? '', salt: randomText() },
+    retryUnreachable: options.retryUnreachable ?? true,
+    pool: poolFor,
+    onLogIdentity: (logIdentity) => token.met(logIdentity),
+  })
   const closing = new AbortController()
   setMaxListeners(0, closing.signal) // one for each watch and scan that is open
-  const link: Link = {
-    server,
-    rows,
-    keyspaces: new KeyspaceServiceClient(server, channelCredentials, shared),
-    cluster: new ClusterServiceClient(server, channelCredentials, shared),
-    pipelines: [pipelineOf(rows), ...clients.slice(1).map(pipelineOf)],
+  const context: Context = {
+    router,
     token,
     consistency: options.consistency ?? 'linearizable',
     deadlineMs: checkedDeadline(options.deadlineMs),
-    retryUnreachable,
     emptyMetadata: new Metadata(),
     closed: closing.signal,
   }
-  const keyspace = (name: string): Keyspace => keyspaceOn(link, name)
+  const keyspace = (name: string): Keyspace => keyspaceOn(context, name)
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     closing.abort()
-    await Promise.all(link.pipelines.map((pipeline) => pipeline.close()))
-    for (const client of clients) client.close()
+    await router.close()
   }
   return {
     ...keyspace(options.keyspace ?? 'default'),
-    server,
+    server: seeds.join(','),
     keyspace,
-    keyspaces: keyspacesOf(link),
-    describe: (callOptions) => describeCluster(link, callOptions?.deadlineMs),
+    keyspaces: keyspacesOn(context),
+    ...clusterOn(context),
     token: () => token.toString(),
     observe: (seen) => token.observe(seen),
     close: () => (closed ??= close()),
   }
 }
 
-/** Part of every request id of one connection; 72 random bits, 12 characters. */
-const newSession = (): string => randomBytes(9).toString('base64url')
-
-const CHANNEL_OPTIONS = {
-  'grpc.max_receive_message_length': CLIENT_RECEIVE_BYTES_MAX,
-  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
-  // A node that restarts is found again soon: gRPC's own default rests up to two minutes.
-  'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
-  'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
-  // A peer that vanished without closing its socket is noticed while calls wait for it.
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 5_000,
-  // Else all channels to one address would share one socket.
-  'grpc.use_local_subchannel_pool': 1,
-}
+/** The session of one connection, part of each of its request ids: 72 random bits, 12 characters. */
+const randomText = (): string => randomBytes(9).toString('base64url')
 
 function credentialsOf(tls: ConnectOptions['tls']): ChannelCredentials {
   if (tls === undefined || tls === false) return credentials.createInsecure()

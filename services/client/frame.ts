@@ -7,18 +7,22 @@ import type { Places } from './places.ts'
 import type { SessionToken } from './session-token.ts'
 
 /** @returns undefined when nothing may go */
-export function nextFrame(places: Places, session: string, seen: SessionToken): PipelineRequest | undefined {
+export function nextFrame(places: Places, seen: SessionToken): PipelineRequest | undefined {
   const operations: Operation[] = []
   let bytes = 0
   let keyspace = ''
   let consistency: Operation['consistency'] = 0
   let durability: Operation['durability'] = 0
+  /** Of the writes; those that came from another node keep theirs. */
+  let home: Places | undefined
   while (operations.length < FRAME_OPERATIONS_MAX) {
     const operation = places.peek()
     if (operation === undefined) break
+    const its = operation.isRead ? home : (operation.home ?? places)
     if (operations.length > 0) {
       if (operation.keyspace !== keyspace || bytes + operation.bytes > CLIENT_FRAME_BYTES) break
       if (!agree(operation.consistency, consistency) || !agree(operation.durability, durability)) break
+      if (home !== undefined && its !== home) break
     }
     places.take(operation)
     operations.push(operation)
@@ -26,10 +30,11 @@ export function nextFrame(places: Places, session: string, seen: SessionToken): 
     keyspace = operation.keyspace
     consistency ||= operation.consistency
     durability ||= operation.durability
+    home = its
   }
   if (operations.length === 0) return undefined
   const token = consistency === Consistency.CONSISTENCY_SESSION ? seen.of(keyspace) : undefined
-  return { keyspace, consistency, token, durability, session, operations }
+  return { keyspace, consistency, token, durability, session: home?.session ?? places.session, operations }
 }
 
 /** 0: says nothing, as reads about durability and writes about consistency. */

@@ -30,6 +30,8 @@ interface Follower {
 export class FakeKeyspace {
   readonly name: string
   readonly partitions: number
+  /** Keys are placed by what stands before it; empty = by the whole key. */
+  separator = ''
   /** Offset of the next record of each partition; the first one is taken by the format record. */
   readonly ends: number[]
   /** Records before this offset can no longer be watched. */
@@ -109,7 +111,7 @@ export class FakeKeyspace {
 
   #decide(operation: PipelineOperation): PipelineResult {
     const { key } = operation
-    const partition = this.#partitionOf(key)
+    const partition = this.partitionOf(key)
     const base = (): PipelineResult => ({
       ...newResult(operation.id),
       partition,
@@ -168,7 +170,7 @@ export class FakeKeyspace {
   }
 
   #append(key: Buffer, value: Buffer | undefined, contentType = '', ttlMs?: number): void {
-    const partition = this.#partitionOf(key)
+    const partition = this.partitionOf(key)
     const offset = this.ends[partition] ?? 1
     this.ends[partition] = offset + 1
     const row: Row = {
@@ -187,8 +189,10 @@ export class FakeKeyspace {
     for (const { tell } of this.#followers) tell([record])
   }
 
-  #partitionOf(key: Buffer): number {
-    return partitionOf(key, this.partitions, { kind: 'key' })
+  partitionOf(key: Buffer): number {
+    const separator = Buffer.from(this.separator)
+    const by = separator.length === 0 ? ({ kind: 'key' } as const) : ({ kind: 'prefix', separator } as const)
+    return partitionOf(key, this.partitions, by)
   }
 }
 

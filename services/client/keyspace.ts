@@ -1,15 +1,14 @@
 /** One keyspace as callers use it: point operations go through the pipeline, the rest has calls of its own. */
 import {
   PipelineOperationKind as Kind,
-  type BatchGetResponse,
   type GetOutcomeResponse,
   type GetResponse,
   type HistoryResponse,
   type PipelineResult,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import type { Outcome as OutcomeMessage } from '../../proto/generated/tidemark/v1/types.ts'
-import { TidemarkError } from '../../streams/core/errors.ts'
-import { FRAME_OPERATIONS_MAX, HISTORY_ROWS_MAX } from '../../streams/core/limits.ts'
+import { HISTORY_ROWS_MAX } from '../../streams/core/limits.ts'
+import { ask, type Send } from './ask.ts'
 import {
   checkedDeadline,
   checkedDelta,
@@ -19,16 +18,20 @@ import {
   checkedVersion,
   checkedWhole,
 } from './checks.ts'
-import type { Keyspace, Outcome, ReadOptions, WriteOptions, Written } from './index.ts'
-import { ask, CONSISTENCY, DURABILITY, freshness, type Link } from './link.ts'
+import { CONSISTENCY, DURABILITY, freshness, readsNear, type Context } from './context.ts'
+import { getMany } from './get-many.ts'
+import { hedged, type Attempt } from './hedge.ts'
+import type { NodeLink } from './node-link.ts'
 import { Operation } from './operation.ts'
-import type { Pipeline } from './pipeline.ts'
 import { Row, toRow } from './row.ts'
 import { scan } from './scan.ts'
 import { anyKeyOf, toTransactRequest } from './transaction.ts'
+import type { GetOptions, HedgedReadOptions, Keyspace, Outcome, WriteOptions, Written } from './types.ts'
 import { toChange, watch } from './watch.ts'
 
-export function keyspaceOn(link: Link, keyspace: string): Keyspace {
+export function keyspaceOn(context: Context, keyspace: string): Keyspace {
+  const { router } = context
+
   /** Puts one operation on its way; what `prepare` or `finish` throws is the caller's error. */
   const submit = <T>(
     kind: Kind,
@@ -38,54 +41,82 @@ export function keyspaceOn(link: Link, keyspace: string): Keyspace {
     finish: (result: PipelineResult) => T,
   ): Promise<T> =>
     new Promise((resolve, reject) => {
-      const deadline = deadlineMs === undefined ? link.deadlineMs : checkedDeadline(deadlineMs)
+      const deadline = deadlineMs === undefined ? context.deadlineMs : checkedDeadline(deadlineMs)
       const complete = (result: PipelineResult): void => resolve(finish(result))
       const operation = new Operation(kind, key, keyspace, deadline, complete, reject)
       prepare(operation)
-      pipelineFor(link, key).submit(operation)
+      router.pipelineFor(operation).submit(operation)
     })
 
-  const getAtVersion = async (key: Buffer, atVersion: number, options: ReadOptions) => {
-    const request = { keyspace, key, atVersion, ...freshness(link, keyspace, options.consistency) }
-    const { row } = await ask<GetResponse>(link, options.deadlineMs, (metadata, call, done) =>
+  /** A call about one row, on a second replica too where that is wished. */
+  const askHedged = <Response>(
+    key: Buffer,
+    options: HedgedReadOptions,
+    send: Send<Response>,
+  ): Promise<Response> => {
+    const place = { keyspace, key }
+    const near = readsNear(context, options.consistency)
+    const { deadlineMs, hedgeAfterMs } = options
+    if (hedgeAfterMs === undefined) return ask(context, { deadlineMs, place, near }, send)
+    let at: NodeLink | undefined
+    const onAttempt = (link: NodeLink): void => void (at = link)
+    return hedged(
+      checkedWhole(hedgeAfterMs, 'hedgeAfterMs'),
+      (cancelled) => ask(context, { deadlineMs, place, near, cancelled, onAttempt }, send),
+      () => {
+        const other = at === undefined ? undefined : router.linkBeside(place, at)
+        if (other === undefined) return undefined
+        const choose = (): NodeLink => other
+        return (cancelled) => ask(context, { deadlineMs, place, near, cancelled, choose }, send)
+      },
+    )
+  }
+
+  const getAtVersion = async (key: Buffer, atVersion: number, options: GetOptions) => {
+    const request = { keyspace, key, atVersion, ...freshness(context, keyspace, options.consistency) }
+    const { row } = await askHedged<GetResponse>(key, options, (link, metadata, call, done) =>
       link.rows.get(request, metadata, call, done),
     )
     return row === undefined ? undefined : toRow(row)
   }
 
-  /** Splits what is too much for one answer. */
-  const getAll = async (
-    keys: readonly Buffer[],
-    options: ReadOptions,
-    atOnce = FRAME_OPERATIONS_MAX,
-  ): Promise<(Row | undefined)[]> => {
-    const rows: (Row | undefined)[] = []
-    for (let from = 0; from < keys.length; from += atOnce) {
-      const chunk = keys.slice(from, from + atOnce)
-      try {
-        rows.push(...(await getChunk(chunk, options)))
-      } catch (error) {
-        const failure = TidemarkError.from(error)
-        if (failure.reason !== 'BATCH_TOO_LARGE' || chunk.length === 1) throw failure
-        rows.push(...(await getAll(chunk, options, Math.ceil(chunk.length / 4))))
-      }
+  const getOne = (
+    key: Buffer,
+    options: GetOptions,
+    onMade: (operation: Operation) => void = () => undefined,
+  ): Promise<Row | undefined> => {
+    const prepare = (operation: Operation): void => {
+      operation.consistency = CONSISTENCY[options.consistency ?? context.consistency]
+      onMade(operation)
     }
-    return rows
+    return submit(Kind.PIPELINE_OPERATION_KIND_GET, key, options.deadlineMs, prepare, (result) =>
+      result.version === undefined
+        ? undefined
+        : new Row(
+            key,
+            result.value,
+            result.version,
+            result.partition,
+            result.expiresAtMs,
+            result.contentType,
+          ),
+    )
   }
 
-  const getChunk = async (keys: readonly Buffer[], options: ReadOptions) => {
-    const request = { keyspace, keys: [...keys], ...freshness(link, keyspace, options.consistency) }
-    const { rows, token } = await ask<BatchGetResponse>(link, options.deadlineMs, (metadata, call, done) =>
-      link.rows.batchGet(request, metadata, call, done),
-    )
-    link.token.advanceAll(token)
-    // The rows found come in the order of the keys; missing ones are left out.
-    let next = 0
-    return keys.map((key) => {
-      const row = rows[next]
-      if (row === undefined || !key.equals(row.key)) return undefined
-      next += 1
-      return toRow(row)
+  const getHedged = (key: Buffer, options: GetOptions, hedgeAfterMs: number): Promise<Row | undefined> => {
+    let first: Operation | undefined
+    const attempt =
+      (beside: Operation | undefined): Attempt<Row | undefined> =>
+      (cancelled) =>
+        getOne(key, options, (operation) => {
+          first ??= operation
+          operation.beside = beside
+          cancelled.addEventListener('abort', () => operation.pipeline?.abandon(operation))
+        })
+    return hedged(checkedWhole(hedgeAfterMs, 'hedgeAfterMs'), attempt(undefined), () => {
+      const at = first?.pipeline?.link
+      const other = at === undefined ? undefined : router.linkBeside({ keyspace, key }, at)
+      return other === undefined ? undefined : attempt(first)
     })
   }
 
@@ -97,25 +128,12 @@ export function keyspaceOn(link: Link, keyspace: string): Keyspace {
       if (options.atVersion !== undefined) {
         return getAtVersion(bytes, checkedVersion(options.atVersion), options)
       }
-      const prepare = (operation: Operation): void => {
-        operation.consistency = CONSISTENCY[options.consistency ?? link.consistency]
-      }
-      return submit(Kind.PIPELINE_OPERATION_KIND_GET, bytes, options.deadlineMs, prepare, (result) =>
-        result.version === undefined
-          ? undefined
-          : new Row(
-              bytes,
-              result.value,
-              result.version,
-              result.partition,
-              result.expiresAtMs,
-              result.contentType,
-            ),
-      )
+      if (options.hedgeAfterMs !== undefined) return getHedged(bytes, options, options.hedgeAfterMs)
+      return getOne(bytes, options)
     },
 
     async getMany(keys, options = {}) {
-      return getAll(keys.map(checkedKey), options)
+      return getMany(context, keyspace, keys.map(checkedKey), options)
     },
 
     async put(key, value, options = {}) {
@@ -173,18 +191,19 @@ export function keyspaceOn(link: Link, keyspace: string): Keyspace {
       return submit(Kind.PIPELINE_OPERATION_KIND_TRANSACT, key, options.deadlineMs, prepare, finish)
     },
 
-    scan: (options = {}) => scan(link, keyspace, options),
-    watch: (options = {}) => watch(link, keyspace, options),
+    scan: (options = {}) => scan(context, keyspace, options),
+    watch: (options = {}) => watch(context, keyspace, options),
 
     async history(key, options = {}) {
       const limit = checkedWhole(options.limit ?? HISTORY_ROWS_MAX, 'limit')
+      const bytes = checkedKey(key)
       const request = {
         keyspace,
-        key: checkedKey(key),
+        key: bytes,
         limit,
-        ...freshness(link, keyspace, options.consistency),
+        ...freshness(context, keyspace, options.consistency),
       }
-      const response = await ask<HistoryResponse>(link, options.deadlineMs, (metadata, call, done) =>
+      const response = await askHedged<HistoryResponse>(bytes, options, (link, metadata, call, done) =>
         link.rows.history(request, metadata, call, done),
       )
       return {
@@ -199,7 +218,8 @@ export function keyspaceOn(link: Link, keyspace: string): Keyspace {
         partition: checkedWhole(partition, 'partition'),
         offset: checkedWhole(offset, 'offset'),
       }
-      const response = await ask<GetOutcomeResponse>(link, options.deadlineMs, (metadata, call, done) =>
+      const asked = { deadlineMs: options.deadlineMs, place: { keyspace, partition }, near: true }
+      const response = await ask<GetOutcomeResponse>(context, asked, (link, metadata, call, done) =>
         link.rows.getOutcome({ position }, metadata, call, done),
       )
       return { outcomes: response.outcomes.map(toOutcome), timeMs: response.timeMs }
@@ -230,12 +250,3 @@ const toOutcome = (outcome: OutcomeMessage): Outcome => ({
   succeeded: outcome.succeeded,
   duplicate: outcome.duplicate,
 })
-
-/** Writes of one key keep their order only on one connection: FNV-1a of the key chooses it. */
-function pipelineFor(link: Link, key: Buffer): Pipeline {
-  const { pipelines } = link
-  if (pipelines.length === 1) return pipelines[0]
-  let hash = 0x811c9dc5
-  for (const byte of key) hash = Math.imul(hash ^ byte, 0x01000193)
-  return pipelines[(hash >>> 0) % pipelines.length] ?? pipelines[0]
-}

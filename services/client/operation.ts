@@ -11,6 +11,8 @@ import {
 import type { Consistency, Durability } from '../../proto/generated/tidemark/v1/types.ts'
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { EMPTY } from './bytes.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Places } from './places.ts'
 
 /** `waiting` for its turn → `queued` for a frame → `sent` → (`resting` before a retry → `queued` …) → `done`. */
 export type Stage = 'waiting' | 'queued' | 'sent' | 'resting' | 'done'
@@ -39,6 +41,12 @@ export class Operation implements PipelineOperation {
   readonly fail: (error: TidemarkError) => void
   // Its way.
   stage: Stage = 'waiting'
+  /** Where it is now; another when it was handed on to another node. */
+  pipeline: Pipeline | undefined = undefined
+  /** Gave it its sequence: the request id stays `<session of home>/<sequence>` wherever it goes. */
+  home: Places | undefined = undefined
+  /** A second asking of this read: it goes to another node where it can. */
+  beside: Operation | undefined = undefined
   /** Bytes of key and value, and some for the rest. */
   bytes = 0
   failures = 0

@@ -1,15 +1,18 @@
 /**
- * The fast path of the client: single operations of any callers gather into frames of one Pipeline stream.
+ * The fast path of the client: single operations of any callers gather into frames of one Pipeline stream to one node.
  *
  *   submit ─▶ places ─▶ frame ─▶ stream ─▶ answer ─▶ the caller
  *               ▲                            │
- *               └── again ◀──────────────────┴─ retriable answer (after a rest), or connection lost (all, in order)
+ *               ├── again ◀──────────────────┤ retriable answer (after a rest), or connection lost (all, in order)
+ *               └── handed on ◀──────────────┘ the same, where another node can do it: at once, to that node's pipeline
  *
  * - A frame goes out when the turn of the event loop ends, unless CLIENT_FRAMES_UNWRITTEN_MAX are still on their way into
  *   the socket: then operations gather until one is written. No timer, no linger.
- * - Each write has the request id `<session>/<sequence>` from its first sending on, so that sending it again is harmless.
- * - Order: operations are sent, and sent again after a loss, in the order of submission. Writes that are in flight together
- *   may overtake each other only where a node refuses one of them for now.
+ * - Each write has the request id `<session>/<sequence>` from its first sending on, so that sending it again is harmless: what
+ *   is remembered of request ids belongs to the partition, so it holds on whatever node the write comes to the log through.
+ * - Order: operations are sent, sent again after a loss and handed on in the order of submission. When the way of a partition
+ *   changes, all its writes go the new way together, those in flight too (again, under their ids): so writes that are in
+ *   flight together overtake each other only where a node refuses one of them for now.
  * - Every operation ends: with its answer, with a failure that a retry cannot mend, or at its deadline.
  */
 import { connectivityState, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
@@ -27,24 +30,40 @@ import { backoffMs } from './backoff.ts'
 import { Deadlines } from './deadlines.ts'
 import { closedError, doubtfulError, endedError, failureFor, failureOf, lateError } from './failure.ts'
 import { nextFrame } from './frame.ts'
+import type { NodeLink } from './node-link.ts'
 import type { Operation } from './operation.ts'
 import { Places } from './places.ts'
 import type { SessionToken } from './session-token.ts'
 
-export interface PipelineOptions {
-  readonly client: KeyValueServiceClient
-  readonly server: string
-  readonly session: string
-  readonly token: SessionToken
+/** Knows the other nodes. */
+export interface Dispatch {
+  /** False in the beginning, until it is known where operations go; they wait for that. */
+  readonly settled: boolean
   /** False: operations fail at once where no connection can be made, instead of trying until their deadline. */
   readonly retryUnreachable: boolean
+  /** Where the operation is to go as things are now. */
+  pipelineFor(operation: Operation): Pipeline
+  /** A node did not answer, or its connection broke: hands on what another node can do, by `handOn`. */
+  lost(link: NodeLink, failure: TidemarkError): void
+  /** A node refused an operation. @returns whether another node shall be asked at once */
+  refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean
+}
+
+export interface PipelineOptions {
+  readonly link: NodeLink
+  readonly client: KeyValueServiceClient
+  readonly session: string
+  readonly token: SessionToken
+  readonly dispatch: Dispatch
 }
 
 type Stream = ClientDuplexStream<PipelineRequest, PipelineResponse>
 
 export class Pipeline {
+  readonly link: NodeLink
   readonly #options: PipelineOptions
-  readonly #places = new Places()
+  readonly #dispatch: Dispatch
+  readonly #places: Places
   readonly #deadlines = new Deadlines((now) => this.#endLate(now))
 
   #stream: Stream | undefined
@@ -57,29 +76,75 @@ export class Pipeline {
   #losses = 0
   #lastLoss: TidemarkError | undefined
 
-  #closed = false
-  #idle: (() => void) | undefined
+  #refusing = false
+  #idle: (() => void)[] = []
 
   constructor(options: PipelineOptions) {
+    this.link = options.link
     this.#options = options
+    this.#dispatch = options.dispatch
+    this.#places = new Places(options.session, () => this.flushSoon())
+  }
+
+  get empty(): boolean {
+    return this.#places.empty
   }
 
   submit(operation: Operation): void {
-    if (this.#closed) return operation.fail(closedError())
+    if (this.#refusing) return operation.fail(closedError())
     if (this.#places.waiting >= CLIENT_WAITING_MAX) {
       const message = `${CLIENT_WAITING_MAX} operations wait for their turn already, the most that a client holds; await some before you start more`
       return operation.fail(new TidemarkError('OVERLOADED', message))
     }
     operation.bytes = OPERATION_BYTES_ABOUT + operation.key.length + operation.value.length
+    operation.pipeline = this
     this.#places.add(operation)
     this.#deadlines.watch(operation.deadline)
-    this.#flushSoon()
+    this.flushSoon()
   }
 
-  /** Takes no more, waits for what was begun, and ends the stream. */
-  async close(): Promise<void> {
-    this.#closed = true
-    if (!this.#places.empty) await new Promise<void>((resolve) => (this.#idle = resolve))
+  /** The way of some operations has changed: hands on what is to go elsewhere now. */
+  handOn(): void {
+    if (this.#places.empty) return
+    const gone = this.#places.withdraw((operation) => {
+      // A read that is on its way in good hands stays there.
+      if (operation.isRead && operation.stage === 'sent' && this.#connected && this.link.reachable)
+        return false
+      return this.#dispatch.pipelineFor(operation) !== this
+    })
+    for (const operation of gone) {
+      if (!this.#connected && this.#lastLoss !== undefined) operation.lastFailure = this.#lastLoss
+      this.#dispatch.pipelineFor(operation).#adopt(operation)
+    }
+    this.#tellIfIdle()
+  }
+
+  #adopt(operation: Operation): void {
+    operation.pipeline = this
+    this.#places.adopt(operation)
+    this.#deadlines.watch(operation.deadline)
+    this.flushSoon()
+  }
+
+  /** Nobody waits for it any more. */
+  abandon(operation: Operation): void {
+    if (operation.stage === 'done') return
+    this.#places.release(operation)
+    this.#tellIfIdle()
+  }
+
+  /** Takes no more of callers; what was begun on other nodes may still be handed on to this one. */
+  refuse(): void {
+    this.#refusing = true
+  }
+
+  /** Settles when nothing is left here. */
+  async idle(): Promise<void> {
+    if (!this.#places.empty) await new Promise<void>((resolve) => this.#idle.push(resolve))
+  }
+
+  /** Ends the stream; nothing may be left. */
+  end(): void {
     this.#deadlines.stop()
     clearTimeout(this.#reconnectTimer)
     const stream = this.#stream
@@ -89,7 +154,7 @@ export class Pipeline {
 
   // ---- sending ------------------------------------------------------------------------------------------------
 
-  #flushSoon(): void {
+  flushSoon(): void {
     if (this.#flushDue) return
     this.#flushDue = true
     // A tick that is asked for in a microtask comes after all microtasks: every caller that this turn woke has had its say.
@@ -105,8 +170,9 @@ export class Pipeline {
       if (this.#reconnectTimer === undefined && !this.#places.empty) this.#open()
       return
     }
+    if (!this.#dispatch.settled) return
     while (this.#connected && this.#framesUnwritten < CLIENT_FRAMES_UNWRITTEN_MAX) {
-      const frame = nextFrame(this.#places, this.#options.session, this.#options.token)
+      const frame = nextFrame(this.#places, this.#options.token)
       if (frame === undefined) return
       this.#framesUnwritten += 1
       stream.write(frame, () => {
@@ -120,7 +186,8 @@ export class Pipeline {
   // ---- the connection -----------------------------------------------------------------------------------------
 
   #open(): void {
-    const { client, server } = this.#options
+    const { client, link } = this.#options
+    link.use()
     const stream = client.makeBidiStreamRequest(PATH, encodePipelineRequest, decodePipelineResponse)
     this.#stream = stream
     this.#framesUnwritten = 0
@@ -129,11 +196,11 @@ export class Pipeline {
     })
     // Also after the stream is given up: an 'error' without a listener would stop the process.
     stream.on('error', (error: ServiceError) => {
-      if (stream === this.#stream) this.#onLoss(failureOf(error, server))
+      if (stream === this.#stream) this.#onLoss(failureOf(error, link.address))
     })
     stream.on('end', () => {
       setImmediate(() => {
-        if (stream === this.#stream) this.#onLoss(endedError(server))
+        if (stream === this.#stream) this.#onLoss(endedError(link.address))
       })
     })
     this.#awaitConnection(stream)
@@ -162,7 +229,8 @@ export class Pipeline {
     this.#connected = false
     this.#losses += 1
     this.#lastLoss = failure
-    if (failure.retriable && (hadConnection || this.#options.retryUnreachable)) {
+    this.#dispatch.lost(this.link, failure)
+    if (failure.retriable && (hadConnection || this.#dispatch.retryUnreachable)) {
       this.#places.sendAllAgain(failure)
     } else {
       for (const operation of this.#places.all()) {
@@ -181,6 +249,7 @@ export class Pipeline {
 
   #onAnswers({ results, logIdentity }: PipelineResponse): void {
     this.#losses = 0
+    this.link.answered()
     if (logIdentity !== '') this.#options.token.met(logIdentity)
     // Decoded values are views of the frame: a caller who keeps one row of many must not keep them all.
     const shared = results.length > 1
@@ -190,7 +259,7 @@ export class Pipeline {
       if (shared && result.value.length > 0) result.value = Buffer.from(result.value)
       this.#onAnswer(operation, result)
     }
-    if (this.#places.waiting > 0) this.#flushSoon()
+    if (this.#places.waiting > 0) this.flushSoon()
     this.#tellIfIdle()
   }
 
@@ -203,14 +272,20 @@ export class Pipeline {
       return operation.complete(result)
     }
     const failure = failureFor(result.reason, result.message, metadataOf(result))
-    if (!failure.retriable) return this.#fail(operation, failure)
-    operation.failures += 1
     operation.lastFailure = failure
+    operation.failures += 1
+    if (this.#dispatch.refused(this.link, operation, failure)) {
+      // Where the way of its partition has changed by that, it has been handed on with all the others already.
+      if (operation.pipeline !== this || operation.stage !== 'sent') return
+      this.#places.giveUp(operation)
+      return this.#dispatch.pipelineFor(operation).#adopt(operation)
+    }
+    if (!failure.retriable) return this.#fail(operation, failure)
     operation.stage = 'resting'
     setTimeout(() => {
-      if (operation.stage !== 'resting') return
+      if (operation.stage !== 'resting' || operation.pipeline !== this) return
       this.#places.sendAgain(operation)
-      this.#flushSoon()
+      this.flushSoon()
     }, backoffMs(operation.failures))
   }
 
@@ -227,16 +302,17 @@ export class Pipeline {
         earliest = Math.min(earliest, operation.deadline)
       } else {
         const cause = operation.lastFailure ?? (this.#connected ? undefined : this.#lastLoss)
-        this.#fail(operation, lateError(operation, this.#connected, this.#options.server, cause))
+        this.#fail(operation, lateError(operation, this.#connected, this.link.address, cause))
       }
     }
-    if (this.#places.waiting > 0) this.#flushSoon()
+    if (this.#places.waiting > 0) this.flushSoon()
     this.#tellIfIdle()
     return earliest
   }
 
   #tellIfIdle(): void {
-    if (this.#idle !== undefined && this.#places.empty) this.#idle()
+    if (this.#idle.length === 0 || !this.#places.empty) return
+    for (const resolve of this.#idle.splice(0)) resolve()
   }
 }
 

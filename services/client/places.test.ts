@@ -37,7 +37,7 @@ describe('places of a client', () => {
     )
     fc.assert(
       fc.property(fc.array(event, { maxLength: 200 }), fc.integer({ min: 1, max: 60 }), (events, burst) => {
-        const places = new Places()
+        const places = new Places('session')
         const open = new Set<Operation>()
         let newest = 0
         for (const next of events) {
@@ -76,7 +76,7 @@ describe('places of a client', () => {
   })
 
   it('keep the order of submission, after a loss too, and leave out what rests', () => {
-    const places = new Places()
+    const places = new Places('session')
     const all = Array.from({ length: 10 }, (_, n) => operation(n % 2 === 0 ? 'get' : 'put'))
     for (const one of all) places.add(one)
     expect(takeAll(places)).to.deep.equal(all)
@@ -93,7 +93,7 @@ describe('places of a client', () => {
   })
 
   it('bound the bytes, but let one large operation pass', () => {
-    const places = new Places()
+    const places = new Places('session')
     const large = Array.from({ length: 3 }, () => operation('put', CLIENT_BYTES_IN_FLIGHT_MAX))
     for (const one of large) places.add(one)
     for (const one of large) {

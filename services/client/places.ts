@@ -9,6 +9,9 @@
  * - A write gets its sequence with its place. The span from the oldest sequence without an end to the newest stays below
  *   CLIENT_IN_FLIGHT_MAX, so that no retry falls out of the window that the node's dedupe remembers.
  * - Among those that may go, the one submitted first goes first; those that go again go before those that go anew.
+ * - An operation may be handed to the places of another node (`withdraw`, `adopt`). Its sequence stays taken here until it
+ *   ends there: the span holds for the session, wherever its writes are. What is adopted has been in flight before, so it
+ *   passes the bounds, and new operations wait until it ends.
  */
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { CLIENT_BYTES_IN_FLIGHT_MAX, CLIENT_IN_FLIGHT_MAX } from '../../streams/core/limits.ts'
@@ -16,8 +19,12 @@ import { Fifo } from './fifo.ts'
 import type { Operation } from './operation.ts'
 
 export class Places {
-  readonly #waitingReads = new Fifo<Operation>()
-  readonly #waitingWrites = new Fifo<Operation>()
+  /** First part of the request ids of the writes that get their sequence here. */
+  readonly session: string
+  /** A sequence became free because its write ended elsewhere. */
+  readonly #onFreed: () => void
+  #waitingReads = new Fifo<Operation>()
+  #waitingWrites = new Fifo<Operation>()
   /** Have a place, and are to be sent again. */
   #again = new Fifo<Operation>()
   /** All that have a place, by id, in the order in which they got it. */
@@ -28,6 +35,11 @@ export class Places {
   #waiting = 0
   #reads = 0
   #bytes = 0
+
+  constructor(session: string, onFreed: () => void = () => undefined) {
+    this.session = session
+    this.#onFreed = onFreed
+  }
 
   /** Operations without a place. */
   get waiting(): number {
@@ -79,6 +91,7 @@ export class Places {
         this.#reads += 1
       } else {
         operation.sequence = this.#nextSequence
+        operation.home = this
         this.#sequencesTaken[this.#nextSequence % CLIENT_IN_FLIGHT_MAX] = 1
         this.#nextSequence += 1
       }
@@ -104,15 +117,56 @@ export class Places {
 
   /** The operation has ended. */
   release(operation: Operation): void {
+    this.#leave(operation)
+    operation.stage = 'done'
+    const { home, sequence } = operation
+    if (home === undefined || sequence === undefined) return
+    home.#sequencesTaken[sequence % CLIENT_IN_FLIGHT_MAX] = 0
+    if (home !== this) home.#onFreed()
+  }
+
+  /** Gives up all that `goes`, in order: those on their way first, then those that wait. They are for another to adopt. */
+  withdraw(goes: (operation: Operation) => boolean): Operation[] {
+    const gone = this.all().filter(goes)
+    if (gone.length === 0) return gone
+    const leaving = new Set(gone)
+    const without = (queue: Fifo<Operation>): Fifo<Operation> => {
+      const kept = new Fifo<Operation>()
+      for (const operation of queue) if (!leaving.has(operation)) kept.push(operation)
+      return kept
+    }
+    this.#again = without(this.#again)
+    this.#waitingReads = without(this.#waitingReads)
+    this.#waitingWrites = without(this.#waitingWrites)
+    for (const operation of gone) this.#leave(operation)
+    return gone
+  }
+
+  /** Gives up one that was sent. */
+  giveUp(operation: Operation): void {
+    this.#leave(operation)
+    operation.stage = 'queued'
+  }
+
+  /** Takes over what other places gave up. */
+  adopt(operation: Operation): void {
+    if (operation.stage === 'waiting') return this.add(operation)
+    operation.id = this.#nextId
+    this.#nextId += 1
+    this.#placed.set(operation.id, operation)
+    this.#bytes += operation.bytes
+    if (operation.isRead) this.#reads += 1
+    this.sendAgain(operation)
+  }
+
+  #leave(operation: Operation): void {
     if (operation.stage === 'waiting') {
       this.#waiting -= 1
     } else {
       this.#placed.delete(operation.id)
       this.#bytes -= operation.bytes
-      if (operation.sequence === undefined) this.#reads -= 1
-      else this.#sequencesTaken[operation.sequence % CLIENT_IN_FLIGHT_MAX] = 0
+      if (operation.isRead) this.#reads -= 1
     }
-    operation.stage = 'done'
   }
 
   /** All that have not ended, as they are now. */

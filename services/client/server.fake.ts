@@ -17,8 +17,18 @@ import {
 } from '@grpc/grpc-js'
 import { ErrorInfo } from '../../proto/generated/google/rpc/error_details.ts'
 import { Status } from '../../proto/generated/google/rpc/status.ts'
-import { ClusterServiceService, ReplicaState } from '../../proto/generated/tidemark/v1/cluster_service.ts'
-import { KeyspaceServiceService, type Keyspace } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
+import {
+  ClusterServiceService,
+  ReplicaState,
+  type ClusterMap,
+  type WatchMapResponse,
+} from '../../proto/generated/tidemark/v1/cluster_service.ts'
+import {
+  KeyspaceServiceService,
+  type Keyspace,
+  type KeyspaceServiceDeleteRequest,
+  type UpdateRequest,
+} from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import {
   KeyValueServiceService,
   type GetOutcomeRequest,
@@ -38,6 +48,8 @@ import { CATALOGUE, TidemarkError, type Reason } from '../../streams/core/errors
 import { newResult } from '../pipeline-codec.ts'
 import { FAKE_LOG, FakeKeyspace, type FakeRecord } from './keyspace.fake.ts'
 
+type MapCall = ServerWritableStream<unknown, WatchMapResponse>
+
 /** One operation as it arrived: what a retry must repeat. */
 export interface Arrival {
   readonly kind: number
@@ -48,6 +60,7 @@ export interface Arrival {
 }
 
 export class FakeServer {
+  readonly nodeId: string
   /** Everything that came through pipelines, in order. */
   readonly arrivals: Arrival[] = []
   /** Operations in each frame. */
@@ -67,8 +80,17 @@ export class FakeServer {
   refuse: (operation: PipelineOperation) => Reason | undefined = () => undefined
   /** The next calls that are not pipelines fail with these, one each. */
   readonly failures: TidemarkError[] = []
-  readonly keyspaces = new Map<string, FakeKeyspace>()
+  readonly keyspaces: Map<string, FakeKeyspace>
+  /** Whether the node has a replica; where it has none it refuses with PARTITION_ELSEWHERE, or counts what it had to route. */
+  serves: (partition: number) => boolean = () => true
+  refusesElsewhere = false
+  routed = 0
+  /** Names of the unary calls, in order. */
+  readonly unaries: string[] = []
+  mapsAsked = 0
 
+  #map: ClusterMap | undefined
+  readonly #mapWatchers = new Set<MapCall>()
   readonly #grpc = new Server()
   readonly #sockets = new Set<Socket>()
   readonly #proxy: NetServer
@@ -76,14 +98,22 @@ export class FakeServer {
   #port = 0
   #answersHeld = false
 
-  private constructor() {
+  private constructor(nodeId: string, keyspaces: Map<string, FakeKeyspace>) {
+    this.nodeId = nodeId
+    this.keyspaces = keyspaces
     this.#proxy = createServer((socket) => this.#forward(socket))
   }
 
-  static async start(partitions = 2): Promise<FakeServer> {
-    const server = new FakeServer()
-    server.keyspaces.set('default', new FakeKeyspace('default', partitions))
-    server.#addServices()
+  /** @param keyspaces - of the whole cluster; @param withMap - false: a node that is too old to tell one */
+  static async start(
+    partitions = 2,
+    nodeId = 'fake-1',
+    keyspaces = new Map<string, FakeKeyspace>(),
+    withMap = false,
+  ): Promise<FakeServer> {
+    const server = new FakeServer(nodeId, keyspaces)
+    if (keyspaces.size === 0) keyspaces.set('default', new FakeKeyspace('default', partitions))
+    server.#addServices(withMap)
     server.#backend = await new Promise<number>((resolve, reject) => {
       server.#grpc.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
         if (error === null) resolve(port)
@@ -136,6 +166,12 @@ export class FakeServer {
       keyspace.cut(new TidemarkError('WATCH_TOO_SLOW', 'too slow'))
   }
 
+  /** Tells a new map; those who ask get this one from now on. */
+  publish(map: ClusterMap): void {
+    this.#map = map
+    for (const call of this.#mapWatchers) call.write({ map, logIdentity: FAKE_LOG })
+  }
+
   async close(): Promise<void> {
     if (this.#proxy.listening) await this.down()
     this.#grpc.forceShutdown()
@@ -167,20 +203,37 @@ export class FakeServer {
     return keyspace
   }
 
-  #addServices(): void {
+  #addServices(withMap: boolean): void {
     this.#grpc.addService(KeyValueServiceService, this.#keyValueService())
     this.#grpc.addService(KeyspaceServiceService, {
-      create: this.#unary(({ name, partitions }: { name: string; partitions: number }) => {
+      describe: this.#unary('describeKeyspace', ({ name }: { name: string }) => ({
+        keyspace: describe(this.#keyspace(name)),
+      })),
+      update: this.#unary('update', ({ name, ...changes }: UpdateRequest) => {
+        const set = Object.entries(changes).filter(([, value]) => value !== undefined)
+        return { keyspace: { ...describe(this.#keyspace(name)), ...Object.fromEntries(set) } }
+      }),
+      delete: this.#unary('delete', ({ name, confirmName }: KeyspaceServiceDeleteRequest) => {
+        if (name !== confirmName) throw new TidemarkError('FIELD_INVALID', 'say the name twice')
+        this.#keyspace(name)
+        this.keyspaces.delete(name)
+        return {}
+      }),
+      create: this.#unary('create', ({ name, partitions }: { name: string; partitions: number }) => {
         if (!this.keyspaces.has(name)) this.keyspaces.set(name, new FakeKeyspace(name, partitions || 2))
         return { keyspace: describe(this.#keyspace(name)) }
       }),
-      list: this.#unary(() => ({ keyspaces: [...this.keyspaces.values()].map(describe) })),
+      list: this.#unary('list', () => ({ keyspaces: [...this.keyspaces.values()].map(describe) })),
     })
     this.#grpc.addService(ClusterServiceService, {
-      describe: this.#unary(() => ({
+      ...(withMap ? { watchMap: (call: MapCall) => this.#watchMap(call) } : {}),
+      transferLeadership: this.#unary('transferLeadership', ({ toNode }: { toNode: string }) => ({
+        leader: toNode === '' ? this.nodeId : toNode,
+      })),
+      describe: this.#unary('describe', () => ({
         cluster: 'fake',
         logIdentity: FAKE_LOG,
-        nodeId: 'fake-1',
+        nodeId: this.nodeId,
         version: '0.0.0',
         logKind: 'memory',
         replicas: this.rows.ends.map((end, partition) => ({
@@ -191,7 +244,7 @@ export class FakeServer {
           logEnd: end,
           logEndAgeMs: 1,
           epoch: 1,
-          leader: 'fake-1',
+          leader: this.nodeId,
           rows: this.rows.all().filter((row) => row.partition === partition).length,
           chainHash: 'abc',
           timeMs: 1,
@@ -203,12 +256,12 @@ export class FakeServer {
         })),
         format: 1,
       })),
-      drain: this.#unary(() => ({})),
+      drain: this.#unary('drain', () => ({})),
     })
   }
 
   #keyValueService(): KeyValueServiceServer {
-    const notHere = this.#unary(() => {
+    const notHere = this.#unary('write', () => {
       throw new TidemarkError('NOT_IMPLEMENTED', 'the fake offers no such call')
     })
     return {
@@ -216,22 +269,22 @@ export class FakeServer {
       delete: notHere,
       increment: notHere,
       transact: notHere,
-      get: this.#unary(({ keyspace, key }: { keyspace: string; key: Buffer }) => ({
+      get: this.#unary('get', ({ keyspace, key }: { keyspace: string; key: Buffer }) => ({
         header: undefined,
-        row: this.#keyspace(keyspace).get(key),
+        row: this.#serving(keyspace, key).get(key),
       })),
-      batchGet: this.#unary(({ keyspace, keys }: { keyspace: string; keys: Buffer[] }) => ({
-        rows: keys.flatMap((key) => this.#keyspace(keyspace).get(key) ?? []),
+      batchGet: this.#unary('batchGet', ({ keyspace, keys }: { keyspace: string; keys: Buffer[] }) => ({
+        rows: keys.flatMap((key) => this.#serving(keyspace, key).get(key) ?? []),
         token: this.#keyspace(keyspace).token(),
-        nodeId: 'fake-1',
+        nodeId: this.nodeId,
         consistency: 3,
       })),
-      history: this.#unary(({ keyspace, key }: { keyspace: string; key: Buffer }) => ({
+      history: this.#unary('history', ({ keyspace, key }: { keyspace: string; key: Buffer }) => ({
         header: undefined,
-        versions: this.#keyspace(keyspace).history(key),
+        versions: this.#serving(keyspace, key).history(key),
         earliestVersion: 0,
       })),
-      getOutcome: this.#unary(({ position }: GetOutcomeRequest) => ({
+      getOutcome: this.#unary('getOutcome', ({ position }: GetOutcomeRequest) => ({
         header: undefined,
         outcomes: [{ applied: true, reason: '', position, duplicate: false, version: position?.offset }],
         timeMs: 5,
@@ -242,15 +295,40 @@ export class FakeServer {
     }
   }
 
-  #unary<Request, Response>(answer: (request: Request) => Response) {
+  /** The keyspace, where this node has the partition of the key, or routes. @throws PARTITION_ELSEWHERE */
+  #serving(name: string, key: Buffer): FakeKeyspace {
+    const keyspace = this.#keyspace(name)
+    const partition = keyspace.partitionOf(key)
+    if (this.serves(partition)) return keyspace
+    this.routed += 1
+    if (!this.refusesElsewhere) return keyspace
+    const metadata = { partition: String(partition) }
+    throw new TidemarkError('PARTITION_ELSEWHERE', `${this.nodeId} has no ${partition}`, { metadata })
+  }
+
+  #watchMap(call: MapCall): void {
+    this.mapsAsked += 1
+    this.#mapWatchers.add(call)
+    call.on('error', () => undefined)
+    call.on('cancelled', () => this.#mapWatchers.delete(call))
+    call.on('close', () => this.#mapWatchers.delete(call))
+    if (this.#map !== undefined) call.write({ map: this.#map, logIdentity: FAKE_LOG })
+  }
+
+  #unary<Request, Response>(name: string, answer: (request: Request) => Response) {
     return (call: { request: Request }, done: sendUnaryData<Response>): void => {
-      try {
-        const failure = this.failures.shift()
-        if (failure !== undefined) throw failure
-        done(null, answer(call.request))
-      } catch (error) {
-        done(statusOf(TidemarkError.from(error)))
+      this.unaries.push(name)
+      const respond = (): void => {
+        try {
+          const failure = this.failures.shift()
+          if (failure !== undefined) throw failure
+          done(null, answer(call.request))
+        } catch (error) {
+          done(statusOf(TidemarkError.from(error)))
+        }
       }
+      if (this.delayMs > 0) setTimeout(respond, this.delayMs)
+      else respond()
     }
   }
 
@@ -267,7 +345,7 @@ export class FakeServer {
     this.frames.push(frame.operations.length)
     if (this.delayMs > 0) await delay(this.delayMs)
     const results = frame.operations.map((operation) => this.#perform(frame, operation))
-    if (!call.cancelled) call.write({ results, logIdentity: FAKE_LOG, nodeId: 'fake-1' })
+    if (!call.cancelled) call.write({ results, logIdentity: FAKE_LOG, nodeId: this.nodeId })
   }
 
   #perform(frame: PipelineRequest, operation: PipelineOperation): PipelineResult {
@@ -280,7 +358,7 @@ export class FakeServer {
       return { ...newResult(operation.id), reason: refused, message: `refused with ${refused}` }
     }
     try {
-      return this.#keyspace(frame.keyspace).perform(operation, requestId)
+      return this.#serving(frame.keyspace, operation.key).perform(operation, requestId)
     } catch (error) {
       const { reason, message } = TidemarkError.from(error)
       return { ...newResult(operation.id), reason, message }
@@ -298,11 +376,12 @@ export class FakeServer {
       if (request.reverse) rows.reverse()
       if (request.limit > 0) rows = rows.slice(0, request.limit)
       if (request.keysOnly) rows = rows.map((row) => ({ ...row, value: Buffer.alloc(0) }))
+      call.write({ rows: [], token: keyspace.token(), nodeId: this.nodeId })
       for (let from = 0; from < rows.length && !call.cancelled; from += this.rowsPerMessage) {
         const part = {
           rows: rows.slice(from, from + this.rowsPerMessage),
           token: undefined,
-          nodeId: 'fake-1',
+          nodeId: this.nodeId,
         }
         if (!call.write(part)) await once(call, 'drain')
         if (this.delayMs > 0) await delay(this.delayMs)
@@ -382,11 +461,11 @@ function selected(key: Buffer, { selector }: WatchRequest): boolean {
   return inside(key, { prefix: none, ...selector.value })
 }
 
-const describe = ({ name, partitions }: FakeKeyspace): Keyspace => ({
+export const describe = ({ name, partitions, separator }: FakeKeyspace): Keyspace => ({
   name,
   topic: `fake.${name}`,
   partitions,
-  partitionByPrefix: Buffer.alloc(0),
+  partitionByPrefix: Buffer.from(separator),
   valueBytesMax: 1024 * 1024,
   packingDisabled: false,
   replication: 1,

@@ -1,7 +1,8 @@
 /**
  * A watch that survives its connection. It knows, for each partition, up to which record everything has been handed to
  * the reader, and asks for what follows that after a loss: nothing is missing, nothing comes twice. Initial rows and
- * deltas have no place inside them to go on from: they come again, announced by a mark.
+ * deltas have no place inside them to go on from: they come again, announced by a mark. One node delivers it, and has from others
+ * what it does not hold; when it is lost, another goes on.
  */
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import {
@@ -17,13 +18,14 @@ import { backoffMs, rest } from './backoff.ts'
 import { EMPTY, toBuffer } from './bytes.ts'
 import { checkedWhole } from './checks.ts'
 import { closedError, endedError, failureOf, isServiceError } from './failure.ts'
-import type { Watch, WatchChange, WatchItem, WatchOptions } from './index.ts'
-import type { Link } from './link.ts'
+import type { Watch, WatchChange, WatchItem, WatchOptions } from './types.ts'
+import type { Context } from './context.ts'
+import type { NodeLink } from './node-link.ts'
 import { toRow, type Row } from './row.ts'
 import { parseToken, tokenText } from './session-token.ts'
 
-export function watch(link: Link, keyspace: string, options: WatchOptions): Watch {
-  const follower = new Follower(link, keyspace, options)
+export function watch(context: Context, keyspace: string, options: WatchOptions): Watch {
+  const follower = new Follower(context, keyspace, options)
   const items = follower.items()
   // Pulled before anyone asks: so it connects, and `started` settles, although nobody reads yet.
   let first: Promise<IteratorResult<WatchItem, undefined>> | undefined = items.next()
@@ -51,7 +53,7 @@ type Seen = ReadonlyMap<number, number>
 
 class Follower {
   readonly started: Promise<void>
-  readonly #link: Link
+  readonly #context: Context
   readonly #keyspace: string
   readonly #options: WatchOptions
   readonly #selector: WatchRequest['selector']
@@ -68,8 +70,8 @@ class Follower {
   #settleStarted: (error?: TidemarkError) => void = () => undefined
   #hasStarted = false
 
-  constructor(link: Link, keyspace: string, options: WatchOptions) {
-    this.#link = link
+  constructor(context: Context, keyspace: string, options: WatchOptions) {
+    this.#context = context
     this.#keyspace = keyspace
     this.#options = options
     this.#selector = selectorOf(options)
@@ -93,15 +95,16 @@ class Follower {
   }
 
   async *items(): AsyncGenerator<WatchItem, undefined> {
-    const { closed } = this.#link
+    const { closed, router } = this.#context
     const end = (): void => this.end()
     closed.addEventListener('abort', end)
     if (closed.aborted) end()
     let failures = 0
     try {
       while (!this.#ended.signal.aborted) {
-        const call = (this.#call ??= this.#open())
-        let failure = endedError(this.#link.server)
+        const link = router.linkOf(undefined, true)
+        const call = (this.#call ??= this.#open(link))
+        let failure = endedError(link.address)
         try {
           for await (const response of call as AsyncIterable<WatchResponse>) {
             failures = 0
@@ -111,15 +114,17 @@ class Follower {
           }
         } catch (error) {
           if (!isServiceError(error)) throw error
-          failure = failureOf(error, this.#link.server)
+          failure = failureOf(error, link.address)
         } finally {
+          link.calls.delete(call)
           call.cancel()
           this.#call = undefined
         }
         if (this.#ended.signal.aborted) return undefined
-        yield* this.#recover(failure)
+        const elsewhere = router.failed(link, undefined, failure)
+        yield* this.#recover(failure, elsewhere)
         failures += 1
-        await rest(backoffMs(failures), this.#ended.signal)
+        if (!elsewhere || failures > 1) await rest(backoffMs(failures), this.#ended.signal)
       }
       return undefined
     } catch (error) {
@@ -132,13 +137,14 @@ class Follower {
     }
   }
 
-  #open(): ClientReadableStream<WatchResponse> {
+  #open(link: NodeLink): ClientReadableStream<WatchResponse> {
+    link.use()
     const positions = Array.from(this.#seen, ([partition, offset]) => ({
       keyspace: this.#keyspace,
       partition,
       offset,
     }))
-    const call = this.#link.rows.watch({
+    const call = link.rows.watch({
       keyspace: this.#keyspace,
       selector: this.#selector,
       resume:
@@ -150,6 +156,7 @@ class Follower {
       previousRows: this.#options.previousRows ?? false,
     })
     call.on('error', () => undefined) // an 'error' after the reader has left must not stop the process
+    link.calls.add(call)
     this.#phase = this.#initial ? 'initial' : 'live'
     return call
   }
@@ -185,15 +192,15 @@ class Follower {
   }
 
   /** Prepares for the next attempt. @throws the failure where another attempt cannot mend it */
-  *#recover(failure: TidemarkError): Generator<WatchItem> {
+  *#recover(failure: TidemarkError, elsewhere: boolean): Generator<WatchItem> {
     if (failure.reason === 'COMPACTED' && this.#options.onCompacted === 'restart') {
       this.#seen = new Map()
       this.#initial = true
       this.#voidable = true
-    } else if (!failure.retriable) {
-      throw failure
-    } else if (failure.reason === 'NODE_UNREACHABLE' && !this.#hasStarted && !this.#link.retryUnreachable) {
-      throw failure
+    } else if (!elsewhere) {
+      if (!failure.retriable) throw failure
+      const hasty = !this.#hasStarted && !this.#context.router.retryUnreachable
+      if (failure.reason === 'NODE_UNREACHABLE' && hasty) throw failure
     }
     if (!this.#voidable) return
     this.#voidable = false

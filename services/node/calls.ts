@@ -4,6 +4,7 @@
  * more than it must: unary calls are the narrowest way through the node.
  */
 import {
+  type Metadata,
   type ServerUnaryCall,
   type ServerWritableStream,
   type handleBidiStreamingCall,
@@ -17,11 +18,15 @@ import { CALL_DEADLINE_MS } from '../../streams/core/limits.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
 import type { SnapshotStore } from '../../streams/snapshot/snapshot-store.ts'
 import { type CallMeter, callBegan, callEnded, newCallMeter } from './call-meter.ts'
+import { isForwarded } from './routing/hop.ts'
 import { type GrpcError, toGrpcError } from './status.ts'
 
 /** What the handlers of a node share. */
 export interface Serving {
+  /** Answers every request, if need be by asking another node. */
   readonly node: TidemarkNode
+  /** This node by itself: answers what another node has sent on. By default the same. */
+  readonly local?: TidemarkNode
   /** Where snapshots are; undefined where none were configured. */
   readonly snapshots?: SnapshotStore | undefined
   /** Aborted when the node begins to drain: streams end, then. */
@@ -32,6 +37,10 @@ export interface Serving {
   readonly bug: (error: unknown) => void
   /** As SIGTERM. */
   readonly drain: () => void
+}
+
+export function nodeFor({ node, local }: Serving, call: { readonly metadata: Metadata }): TidemarkNode {
+  return local !== undefined && isForwarded(call) ? local : node
 }
 
 /** What stands for a request that could not be decoded: the error that says why. */

@@ -1,4 +1,4 @@
-/** ClusterService: what the node sees, and draining it. */
+/** ClusterService: what the node sees, moving a leadership, and draining the node. */
 import {
   ClusterServiceService as methods,
   type DescribeRequest,
@@ -6,12 +6,19 @@ import {
   type DrainRequest,
   type DrainResponse,
   type ReplicaStatus as ReplicaStatusMessage,
+  type TransferLeadershipRequest,
+  type TransferLeadershipResponse,
   ReplicaState as ReplicaStateNumber,
 } from '../../proto/generated/tidemark/v1/cluster_service.ts'
+import type { ClusterMap } from '../../streams/core/cluster-map.ts'
+import { partition } from '../../streams/core/types.ts'
 import type { ReplicaState, ReplicaStatus } from '../../streams/face.ts'
-import { type HandlersOf, type Serving, type Unary, unary } from './calls.ts'
+import { type HandlersOf, type Serving, type Unary, nodeFor, unary } from './calls.ts'
 import type { clusterDefinition } from './definitions.ts'
+import { mapMessage } from './map-message.ts'
+import { watchMap } from './map-stream.ts'
 import { VERSION } from './package-root.ts'
+import { keyspaceName } from './validate.ts'
 
 const STATE_NUMBERS = {
   restoring: ReplicaStateNumber.REPLICA_STATE_RESTORING,
@@ -21,6 +28,8 @@ const STATE_NUMBERS = {
 
 export function cluster(serving: Serving): HandlersOf<typeof clusterDefinition> {
   const { node } = serving
+  let map: ClusterMap | undefined
+  node.map$.subscribe((newest) => (map = newest))
 
   const describe: Unary<DescribeRequest, DescribeResponse> = async () => {
     const { cluster, logIdentity, nodeId, logKind, format } = node.description
@@ -32,8 +41,17 @@ export function cluster(serving: Serving): HandlersOf<typeof clusterDefinition> 
       logKind,
       replicas: node.replicas().map(replicaMessage),
       format,
-      map: undefined,
+      map: map === undefined ? undefined : mapMessage(cluster, map),
     }
+  }
+
+  const transferLeadership: Unary<TransferLeadershipRequest, TransferLeadershipResponse> = async (
+    request,
+    call,
+  ) => {
+    const keyspace = keyspaceName(request.keyspace)
+    const place = partition(request.partition)
+    return { leader: await nodeFor(serving, call).transferLeadership(keyspace, place, request.toNode) }
   }
 
   const drain: Unary<DrainRequest, DrainResponse> = async () => {
@@ -44,6 +62,8 @@ export function cluster(serving: Serving): HandlersOf<typeof clusterDefinition> 
 
   return {
     describe: unary(serving, methods.describe, describe),
+    watchMap: watchMap(serving),
+    transferLeadership: unary(serving, methods.transferLeadership, transferLeadership),
     drain: unary(serving, methods.drain, drain),
   }
 }

@@ -31,6 +31,8 @@ import {
   ClusterServiceService,
   DescribeRequest,
   DrainRequest,
+  TransferLeadershipRequest,
+  WatchMapRequest,
 } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import {
   CreateRequest,
@@ -140,6 +142,11 @@ export const keyValueDefinition = {
 
 export const clusterDefinition = {
   describe: { ...ClusterServiceService.describe, requestDeserialize: small(DescribeRequest) },
+  watchMap: { ...ClusterServiceService.watchMap, requestDeserialize: small(WatchMapRequest) },
+  transferLeadership: {
+    ...ClusterServiceService.transferLeadership,
+    requestDeserialize: small(TransferLeadershipRequest),
+  },
   drain: { ...ClusterServiceService.drain, requestDeserialize: small(DrainRequest) },
 } as const
 

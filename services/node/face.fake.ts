@@ -1,6 +1,7 @@
 /**
  * A TidemarkNode in memory, for unit tests of the front: put, get, txn, watch and history as the face promises them, without
- * a log. What a test needs to steer stands in FakeNode: writes can be held back, the node can fail, or not be ready.
+ * a log. What a test needs to steer stands in FakeNode: writes can be held back, the node can fail, or not be ready. Several
+ * nodes may share one FakeTruth, as nodes of a cluster share the log; each serves the partitions that are not `elsewhere`.
  */
 import { ReplaySubject } from 'rxjs'
 import { bytesToText, compareBytes } from '../../streams/core/bytes.ts'
@@ -46,17 +47,44 @@ interface PartitionState {
   readonly seen: Map<string, Outcome>
 }
 
+/** What a keyspace holds, on whichever node. */
+class FakeTruth {
+  readonly partitions = new Map<string, readonly PartitionState[]>()
+  /** Watchers to wake. */
+  readonly wake = new Set<() => void>()
+
+  partitionsOf({ name, partitions }: KeyspaceInfo): readonly PartitionState[] {
+    const known = this.partitions.get(name)
+    if (known !== undefined) return known
+    const made = Array.from({ length: partitions }, (_, index) => ({
+      partition: partition(index),
+      // A control record stands first, as in every log.
+      next: 1,
+      rows: new Map(),
+      events: [],
+      outcomes: new Map(),
+      seen: new Map(),
+    }))
+    this.partitions.set(name, made)
+    return made
+  }
+}
+
 const inRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareBytes(key, start) >= 0 && (end === undefined || compareBytes(key, end) < 0)
 
 export class FakeNode implements TidemarkNode {
-  readonly description = {
-    cluster: 'fake',
-    nodeId: 'node-1',
-    logIdentity: LOG_IDENTITY,
-    logKind: 'fake',
-    format: 1,
-  }
+  readonly description
+  readonly map$ = new ReplaySubject<ClusterMap>(1)
+  readonly truth: FakeTruth
+  /** Partitions that other nodes have. */
+  readonly elsewhere = new Set<number>()
+  /** What was asked of this node: name of the face's method, in order. */
+  readonly asked: string[] = []
+  /** Leaderships that were moved: keyspace/partition/to. */
+  readonly transferred: string[] = []
+  /** Where it said that it is reached. */
+  address = ''
   readonly spaces = new Map<string, FakeKeyspace>()
   readonly #listeners = new Set<(ready: boolean) => void>()
   readonly #settled: (() => void)[] = []
@@ -80,7 +108,16 @@ export class FakeNode implements TidemarkNode {
   /** Sizes of the getMany calls. */
   readonly batches: number[] = []
 
-  constructor() {
+  /** @param other - shares its truth */
+  constructor(nodeId = 'node-1', other?: FakeNode) {
+    this.truth = other?.truth ?? new FakeTruth()
+    this.description = {
+      cluster: 'fake',
+      nodeId,
+      logIdentity: LOG_IDENTITY,
+      logKind: 'fake',
+      format: 1,
+    }
     void this.createKeyspace('default', {})
   }
 
@@ -127,7 +164,7 @@ export class FakeNode implements TidemarkNode {
         logEnd: offset(state.next),
         logEndAgeMs: 0,
         epoch: epoch(0),
-        leader: 'node-1',
+        leader: this.description.nodeId,
         rows: state.rows.size,
         chainHash: '00',
         time: 1,
@@ -142,22 +179,6 @@ export class FakeNode implements TidemarkNode {
   async deleteKeyspace(name: string): Promise<void> {
     this.keyspace(name)
     this.spaces.delete(name)
-  }
-
-  readonly map$ = new ReplaySubject<ClusterMap>(1)
-  /** Where it said that it is reached. */
-  address = ''
-
-  join(address: string): void {
-    this.address = address
-  }
-
-  async transferLeadership(_keyspace: string, _partition: Partition, to: string): Promise<string> {
-    return to
-  }
-
-  async drain(): Promise<void> {
-    this.setReady(false)
   }
 
   onReady(listener: (ready: boolean) => void): () => void {
@@ -179,8 +200,22 @@ export class FakeNode implements TidemarkNode {
     for (const settle of this.#settled.splice(0)) settle()
   }
 
+  join(address: string): void {
+    this.address = address
+  }
+
+  async transferLeadership(keyspace: string, place: Partition, to: string): Promise<string> {
+    this.transferred.push(`${keyspace}/${place}/${to}`)
+    return to
+  }
+
+  async drain(): Promise<void> {
+    this.setReady(false)
+  }
+
   async close(): Promise<void> {
     this.closed = true
+    this.map$.complete()
   }
 }
 
@@ -188,20 +223,13 @@ export class FakeKeyspace implements Keyspace {
   readonly node: FakeNode
   readonly info: KeyspaceInfo
   readonly partitions: readonly PartitionState[]
-  readonly #wake = new Set<() => void>()
+  readonly #wake: Set<() => void>
 
   constructor(node: FakeNode, info: KeyspaceInfo) {
     this.node = node
     this.info = info
-    this.partitions = Array.from({ length: info.partitions }, (_, index) => ({
-      partition: partition(index),
-      // A control record stands first, as in every log.
-      next: 1,
-      rows: new Map(),
-      events: [],
-      outcomes: new Map(),
-      seen: new Map(),
-    }))
+    this.partitions = node.truth.partitionsOf(info)
+    this.#wake = node.truth.wake
   }
 
   partitionOf(key: Uint8Array): Partition {
@@ -217,6 +245,20 @@ export class FakeKeyspace implements Keyspace {
     return state
   }
 
+  /** What a call begins with. */
+  #enter(method: string, places: Iterable<number>): void {
+    this.node.asked.push(method)
+    if (this.node.failure !== undefined) throw this.node.failure
+    for (const place of places) {
+      if (!this.node.elsewhere.has(place)) continue
+      throw new TidemarkError('PARTITION_ELSEWHERE', `partition ${place} is not on this node`)
+    }
+  }
+
+  #all(places: readonly Partition[] | undefined): readonly Partition[] {
+    return places ?? this.partitions.map((state) => state.partition)
+  }
+
   #provenance(place: Partition, consistency: Consistency | undefined): Provenance {
     const { next } = this.#at(place)
     return {
@@ -229,8 +271,8 @@ export class FakeKeyspace implements Keyspace {
   }
 
   /** Waits as a replica does for a token that is ahead of it: until the deadline. */
-  async #fresh(places: readonly Partition[], freshness: Freshness): Promise<void> {
-    if (this.node.failure !== undefined) throw this.node.failure
+  async #fresh(method: string, places: readonly Partition[], freshness: Freshness): Promise<void> {
+    this.#enter(method, places)
     const token = freshness.token
     if (token === undefined) return
     if (token.logIdentity !== '' && token.logIdentity !== LOG_IDENTITY) {
@@ -246,9 +288,9 @@ export class FakeKeyspace implements Keyspace {
   }
 
   async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
-    if (this.node.failure !== undefined) throw this.node.failure
     checkMutation(mutation, this.info.valueBytesMax)
     const place = mutation.kind === 'txn' ? this.#placeOf(mutation, reads) : this.partitionOf(mutation.key)
+    this.#enter('write', [place])
     this.node.written.push(mutation)
     await this.node.hold()
     const state = this.#at(place)
@@ -353,7 +395,7 @@ export class FakeKeyspace implements Keyspace {
   async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
     checkKey(key)
     const place = this.partitionOf(key)
-    await this.#fresh([place], freshness)
+    await this.#fresh('get', [place], freshness)
     return {
       ...this.#provenance(place, freshness.consistency),
       row: this.#at(place).rows.get(bytesToText(key)),
@@ -362,7 +404,7 @@ export class FakeKeyspace implements Keyspace {
 
   async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
     const place = this.partitionOf(key)
-    await this.#fresh([place], freshness)
+    await this.#fresh('getAt', [place], freshness)
     const event = this.#at(place).events.findLast(
       ({ row }) => compareBytes(row.key, key) === 0 && row.version <= at,
     )
@@ -375,24 +417,26 @@ export class FakeKeyspace implements Keyspace {
   async getMany(keys: readonly Uint8Array[], freshness: Freshness): ReturnType<Keyspace['getMany']> {
     this.node.batches.push(keys.length)
     const places = [...new Set(keys.map((key) => this.partitionOf(key)))]
-    await this.#fresh(places, freshness)
+    await this.#fresh('getMany', places, freshness)
     return {
       rows: keys.map((key) => this.#at(this.partitionOf(key)).rows.get(bytesToText(key))),
       provenance: places.map((place) => this.#provenance(place, freshness.consistency)),
     }
   }
 
-  #rows(range: KeyRange): Row[] {
-    return this.partitions
+  #rows(range: KeyRange, places: readonly Partition[]): Row[] {
+    return places
+      .map((place) => this.#at(place))
       .flatMap((state) => [...state.rows.values()])
       .filter(({ key }) => inRange(key, range))
       .sort((left, right) => compareBytes(left.key, right.key))
   }
 
-  #token(): Token {
+  #token(places: readonly Partition[]): Token {
     return {
       logIdentity: LOG_IDENTITY,
-      positions: this.partitions
+      positions: places
+        .map((place) => this.#at(place))
         .filter(({ next }) => next > 0)
         .map((state) => ({
           keyspace: this.info.name,
@@ -403,19 +447,21 @@ export class FakeKeyspace implements Keyspace {
   }
 
   async scan(options: Parameters<Keyspace['scan']>[0]): ReturnType<Keyspace['scan']> {
-    await this.#fresh([], options)
-    const rows = this.#rows(options.range)
+    const places = this.#all(options.partitions)
+    await this.#fresh('scan', places, options)
+    const rows = this.#rows(options.range, places)
     if (options.reverse === true) rows.reverse()
     const wanted = rows.slice(0, options.limit)
     async function* chunks(): AsyncGenerator<readonly Row[]> {
       for (let at = 0; at < wanted.length; at += 500) yield wanted.slice(at, at + 500)
     }
-    return { token: this.#token(), rows: chunks() }
+    return { token: this.#token(places), rows: chunks() }
   }
 
   async watch(options: WatchOptions): Promise<Watch> {
-    if (this.node.failure !== undefined) throw this.node.failure
-    for (const place of options.partitions ?? []) this.#at(place)
+    const places = this.#all(options.partitions)
+    for (const place of places) this.#at(place)
+    this.#enter('watch', places)
     if (options.initialRows === true && options.resume !== undefined) {
       throw new TidemarkError('FIELD_INVALID', 'not both', { metadata: { field: 'initial_rows' } })
     }
@@ -429,28 +475,31 @@ export class FakeKeyspace implements Keyspace {
     const delivered = this.partitions.map((state) => resumed(state.partition) ?? state.next - 1)
     const queue: WatchMessage[] = []
     if (options.initialRows === true) {
-      const events = this.#rows(options.range).map((row): WatchEvent => ({
+      const events = this.#rows(options.range, places).map((row): WatchEvent => ({
         kind: 'put',
         partition: this.partitionOf(row.key),
         row,
         time: 0,
       }))
       queue.push({ mark: 'events', events, positions: [] })
-      queue.push({ mark: 'initial-end', events: [], positions: this.#token().positions })
-    } else queue.push({ mark: 'progress', events: [], positions: this.#token().positions })
+      queue.push({ mark: 'initial-end', events: [], positions: this.#token(places).positions })
+    } else queue.push({ mark: 'progress', events: [], positions: this.#token(places).positions })
     let over = false
     let wake = (): void => {}
     const signal = (): void => wake()
     this.#wake.add(signal)
     const news = (): WatchMessage | undefined => {
-      const events = this.partitions.flatMap((state) =>
+      const states = places.map((place) => this.#at(place))
+      const events = states.flatMap((state) =>
         state.events.filter(
           (event) =>
             event.row.version > (delivered[state.partition] ?? -1) && inRange(event.row.key, options.range),
         ),
       )
-      for (const state of this.partitions) delivered[state.partition] = state.next - 1
-      return events.length === 0 ? undefined : { mark: 'events', events, positions: this.#token().positions }
+      for (const state of states) delivered[state.partition] = state.next - 1
+      return events.length === 0
+        ? undefined
+        : { mark: 'events', events, positions: this.#token(places).positions }
     }
     const watch: Watch = {
       [Symbol.asyncIterator]: () => watch,
@@ -458,6 +507,8 @@ export class FakeKeyspace implements Keyspace {
         for (;;) {
           if (over) return { done: true, value: undefined }
           if (this.node.failure !== undefined) throw this.node.failure
+          if (places.some((place) => this.node.elsewhere.has(place)))
+            throw new TidemarkError('PARTITION_ELSEWHERE', 'a replica has left this node')
           const message = queue.shift() ?? news()
           if (message !== undefined) return { done: false, value: message }
           await new Promise<void>((resolve) => (wake = resolve))
@@ -481,7 +532,7 @@ export class FakeKeyspace implements Keyspace {
 
   async history(key: Uint8Array, limit: number, freshness: Freshness): ReturnType<Keyspace['history']> {
     const place = this.partitionOf(key)
-    await this.#fresh([place], freshness)
+    await this.#fresh('history', [place], freshness)
     checkKey(key)
     const versions = this.#at(place).events.filter(({ row }) => compareBytes(row.key, key) === 0)
     return {
@@ -492,6 +543,7 @@ export class FakeKeyspace implements Keyspace {
   }
 
   async outcome(place: Partition, at: Offset): ReturnType<Keyspace['outcome']> {
+    this.#enter('outcome', [place])
     const outcome = this.#at(place).outcomes.get(at)
     if (outcome === undefined) throw new TidemarkError('OUTCOME_UNKNOWN', `no record stands at offset ${at}`)
     return { ...this.#provenance(place, 'linearizable'), outcomes: [outcome], time: 1 }

@@ -31,7 +31,7 @@ import type {
   WriteOptions,
   WriteResult,
 } from '../../streams/face.ts'
-import { type HandlersOf, type Serving, type Unary, deadlineOf, unary } from './calls.ts'
+import { type HandlersOf, type Serving, type Unary, deadlineOf, nodeFor, unary } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import {
   consistencyMessage,
@@ -79,9 +79,9 @@ const optionsOf = (request: Writing, call: Parameters<typeof deadlineOf>[0]): Wr
 type KeyValueUnary = Omit<HandlersOf<typeof keyValueDefinition>, 'scan' | 'watch' | 'pipeline'>
 
 export function keyValueUnary(serving: Serving): KeyValueUnary {
-  const { node } = serving
-  const { nodeId, logIdentity } = node.description
-  const find = (name: string): Keyspace => node.keyspace(keyspaceName(name))
+  const { nodeId, logIdentity } = serving.node.description
+  const find = (name: string, call: Parameters<typeof nodeFor>[1]): Keyspace =>
+    nodeFor(serving, call).keyspace(keyspaceName(name))
 
   /** The answer to a write; a rejection is an error. */
   const wrote = (request: { readonly keyspace: string }, written: WriteResult): PutResponse => {
@@ -96,7 +96,7 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
 
   const get: Unary<GetRequest, GetResponse> = async (request, call) => {
     const { key, atVersion } = request
-    const keyspace = find(request.keyspace)
+    const keyspace = find(request.keyspace, call)
     const freshness = freshnessOf(request, call)
     const read =
       atVersion === undefined
@@ -114,7 +114,7 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
     keys.forEach((key, index) => {
       if (key.length === 0 || key.length > KEY_BYTES_MAX) checkKey(key, `keys[${index}]`)
     })
-    const keyspace = find(request.keyspace)
+    const keyspace = find(request.keyspace, call)
     const read = await keyspace.getMany(keys, freshnessOf(request, call))
     const rows: RowMessage[] = []
     let bytes = 0
@@ -138,21 +138,21 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
 
   const put: Unary<PutRequest, PutResponse> = async (request, call) => {
     const mutation = toPut(request, request.requestId, traceparentOf(call))
-    return wrote(request, await find(request.keyspace).write(mutation, optionsOf(request, call)))
+    return wrote(request, await find(request.keyspace, call).write(mutation, optionsOf(request, call)))
   }
 
   const remove: Unary<DeleteRequest, PutResponse> = async (request, call) => {
     const mutation = toDelete(request, request.requestId, traceparentOf(call))
-    return wrote(request, await find(request.keyspace).write(mutation, optionsOf(request, call)))
+    return wrote(request, await find(request.keyspace, call).write(mutation, optionsOf(request, call)))
   }
 
   const increment: Unary<IncrementRequest, PutResponse> = async (request, call) => {
     const mutation = toIncrement(request, request.requestId, traceparentOf(call))
-    return wrote(request, await find(request.keyspace).write(mutation, optionsOf(request, call)))
+    return wrote(request, await find(request.keyspace, call).write(mutation, optionsOf(request, call)))
   }
 
   const transact: Unary<TransactRequest, TransactResponse> = async (request, call) => {
-    const keyspace = find(request.keyspace)
+    const keyspace = find(request.keyspace, call)
     const { mutation, reads } = toTransaction(keyspace, request, request.requestId, traceparentOf(call))
     const written = await keyspace.write(mutation, optionsOf(request, call), reads)
     const taken = written.outcome?.status === 'applied' ? written.outcome.succeeded : undefined
@@ -163,7 +163,11 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
   }
 
   const history: Unary<HistoryRequest, HistoryResponse> = async (request, call) => {
-    const found = await find(request.keyspace).history(request.key, request.limit, freshnessOf(request, call))
+    const found = await find(request.keyspace, call).history(
+      request.key,
+      request.limit,
+      freshnessOf(request, call),
+    )
     return {
       header: headerMessage(nodeId, keyspaceName(request.keyspace), found),
       versions: found.versions.map(watchEventMessage),
@@ -176,7 +180,7 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
     if (position === undefined) throw refuseField('position', 'it is missing')
     const name = keyspaceName(position.keyspace)
     const place = partition(position.partition)
-    const found = await find(name).outcome(place, offset(position.offset), deadlineOf(call))
+    const found = await find(name, call).outcome(place, offset(position.offset), deadlineOf(call))
     return {
       header: headerMessage(nodeId, name, found),
       outcomes: found.outcomes.map((outcome) => outcomeMessage(name, place, outcome)),

@@ -5,8 +5,9 @@ import { createLogger } from './logger.ts'
 import { type RunningNode, startNode } from './node-process.ts'
 
 /**
- * Serves until a signal, Drain or a bug ends the process: SIGTERM and SIGINT drain and exit with 0, a second one exits with 1
- * at once, as an unexpected exception does. Resolves when the node serves.
+ * Serves until a signal, Drain, a successor or a bug ends the process: SIGTERM and SIGINT drain and exit with 0, a second one exits
+ * with 1 at once, as an unexpected exception does; a node that another process with its id has replaced drains and exits with 1.
+ * Resolves when the node serves.
  * @throws TidemarkError for what refuses the node
  */
 export async function serveNode(config: Config = readConfig()): Promise<RunningNode> {
@@ -39,7 +40,7 @@ export async function serveNode(config: Config = readConfig()): Promise<RunningN
     if (opening.signal.aborted) process.exit(0)
     throw caught
   }
-  void running.stopped.then(() => process.exit(0))
+  void running.stopped.then((why) => process.exit(why === undefined ? 0 : 1))
   if (opening.signal.aborted) void running.stop()
   else if (process.stdout.isTTY) process.stdout.write(`${running.greeting}\n`)
   else logger.info(running.greeting)

@@ -4,6 +4,7 @@
  * end, no new call is taken, calls in flight finish, replicas and log close, HTTP closes.
  */
 import { addressText, type Address } from './address.ts'
+import type { TidemarkError } from '../../streams/core/errors.ts'
 import { DRAIN_MS } from '../../streams/core/limits.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
 import type { CallMeter } from './call-meter.ts'
@@ -13,11 +14,12 @@ import { reportToDatadog } from './datadog.ts'
 import { type HttpServer, serveHttp } from './http.ts'
 import type { Logger } from './logger.ts'
 import { createMetrics } from './metrics.ts'
-import { openConfigured } from './open.ts'
+import { type Opening, openConfigured } from './open.ts'
 import { VERSION } from './package-root.ts'
+import { RoutedNode } from './routing/routed-node.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
 import { openSnapshots } from './snapshot-place.ts'
-import { type NodeTelemetry, createTelemetry } from './telemetry.ts'
+import { createTelemetry } from './telemetry.ts'
 
 export interface RunningNode {
   readonly node: TidemarkNode
@@ -25,10 +27,10 @@ export interface RunningNode {
   readonly http: Address
   /** What the node says once it serves. */
   readonly greeting: string
-  /** Resolves when it has stopped, whoever asked for that. */
-  readonly stopped: Promise<void>
-  /** Drains, then closes everything. Idempotent. */
-  stop(): Promise<void>
+  /** Resolves when it has stopped, whoever asked for that; with the reason where it stopped by itself. */
+  readonly stopped: Promise<TidemarkError | undefined>
+  /** Drains, then closes everything. Idempotent. @param why - the node cannot go on, for this reason */
+  stop(why?: TidemarkError): Promise<void>
 }
 
 export interface Surroundings {
@@ -38,7 +40,7 @@ export interface Surroundings {
   /** Memory can no longer be trusted: ends the process. */
   readonly fatal: (bug: unknown) => void
   /** Opens the node; by default as the configuration says. */
-  readonly open?: (config: Config, telemetry: NodeTelemetry, signal: AbortSignal) => Promise<TidemarkNode>
+  readonly open?: (config: Config, opening: Opening) => Promise<TidemarkNode>
 }
 
 /** @throws TidemarkError for whatever refuses the node; nothing is left open then. */
@@ -60,12 +62,20 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
   }
   const http = await serveHttp(config.httpListen, readiness, createMetrics(measured))
   let node: TidemarkNode | undefined
+  // Who asks the node to end while it begins is heard once it has begun.
+  let stop: (why?: TidemarkError) => void
+  const stopAsked = new Promise<TidemarkError | undefined>((resolve) => (stop = resolve))
+  const replaced = (why: TidemarkError): void => {
+    logger.fatal({ reason: why.reason }, `${why.message}: the node ends`)
+    stop(why)
+  }
   try {
-    node = await open(config, telemetry, signal)
+    node = await open(config, { telemetry, signal, replaced })
     measured.node = node
-    const running = { stop: (): void => undefined }
+    const routed = new RoutedNode(node)
     const serving: Serving = {
-      node,
+      node: routed,
+      local: node,
       snapshots: await openSnapshots(config),
       draining: draining.signal,
       meters,
@@ -73,13 +83,13 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
         if (isFatal(bug)) fatal(bug)
         else logger.error({ err: bug }, 'a bug: a call failed with INTERNAL')
       },
-      drain: () => running.stop(),
+      drain: () => stop(),
     }
     const grpc = await serveGrpc(serving, config.grpcListen, config.connectionAgeMs)
     node.join(addressText(config.grpcAdvertise ?? grpc.address))
     const stopReporting = await reportToDatadog(config, measured, logger)
-    const result = finish({ config, logger, node, grpc, http, draining, stopReporting })
-    running.stop = () => void result.stop()
+    const result = finish({ config, logger, node: routed, grpc, http, draining, stopReporting })
+    void stopAsked.then((why) => result.stop(why))
     return result
   } catch (caught) {
     await node?.close(Date.now())
@@ -118,8 +128,8 @@ function finish({ config, logger, node, grpc, http, draining, stopReporting }: P
     await http.stop()
     logger.info('stopped')
   }
-  let ended: () => void
-  const stopped = new Promise<void>((resolve) => (ended = resolve))
+  let ended: (why: TidemarkError | undefined) => void
+  const stopped = new Promise<TidemarkError | undefined>((resolve) => (ended = resolve))
   let stopping: Promise<void> | undefined
   return {
     node,
@@ -127,8 +137,8 @@ function finish({ config, logger, node, grpc, http, draining, stopReporting }: P
     http: http.address,
     greeting: greetingOf(config, grpc.address, http.address),
     stopped,
-    stop() {
-      stopping ??= drain().finally(() => ended())
+    stop(why) {
+      stopping ??= drain().finally(() => ended(why))
       return stopping
     },
   }

@@ -19,7 +19,14 @@ import {
   PIPELINE_IN_FLIGHT_MAX,
   PIPELINE_READS_TOGETHER_MAX,
 } from '../../streams/core/limits.ts'
-import type { BatchReadResult, Freshness, Keyspace, Provenance, WriteOptions } from '../../streams/face.ts'
+import type {
+  BatchReadResult,
+  Freshness,
+  Keyspace,
+  Provenance,
+  TidemarkNode,
+  WriteOptions,
+} from '../../streams/face.ts'
 import {
   KeyValueServiceService as methods,
   type PipelineOperation,
@@ -30,7 +37,7 @@ import {
 import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { resultSizeAbout } from '../pipeline-codec.ts'
 import { type CallMeter, callBegan, callEnded } from './call-meter.ts'
-import { type Decoded, type HandlerOf, type Serving, meterOf } from './calls.ts'
+import { type Decoded, type HandlerOf, type Serving, meterOf, nodeFor } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import {
   byPartition,
@@ -72,6 +79,7 @@ interface Frame {
 
 class PipelineStream {
   readonly #serving: Serving
+  readonly #node: TidemarkNode
   readonly #meter: CallMeter
   readonly #call: Call
   readonly #began: number
@@ -96,6 +104,7 @@ class PipelineStream {
 
   constructor(serving: Serving, meter: CallMeter, call: Call) {
     this.#serving = serving
+    this.#node = nodeFor(serving, call)
     this.#meter = meter
     this.#call = call
     this.#began = callBegan(meter)
@@ -175,7 +184,7 @@ class PipelineStream {
     try {
       const deadline = Math.min(this.#deadline, Date.now() + CALL_DEADLINE_MS)
       return {
-        keyspace: this.#serving.node.keyspace(keyspaceName(request.keyspace)),
+        keyspace: this.#node.keyspace(keyspaceName(request.keyspace)),
         freshness: {
           consistency: checkConsistency(request.consistency),
           token: checkToken(request.token),

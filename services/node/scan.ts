@@ -10,12 +10,14 @@ import {
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { SCAN_MESSAGE_BYTES } from '../../streams/core/limits.ts'
 import type { Row } from '../../streams/core/mutation.ts'
+import { partition } from '../../streams/core/types.ts'
 import type { Keyspace, ScanOptions } from '../../streams/face.ts'
 import {
   type HandlerOf,
   type Serving,
   type Streaming,
   deadlineOf,
+  nodeFor,
   serverStreaming,
   writable,
 } from './calls.ts'
@@ -25,12 +27,13 @@ import { intersection, rangeOf, rangeOfPrefix } from './range.ts'
 import { checkConsistency, checkToken, keyspaceName } from './validate.ts'
 
 export function keyValueScan(serving: Serving): HandlerOf<typeof keyValueDefinition.scan> {
-  const { node } = serving
-  const { nodeId } = node.description
+  const { nodeId } = serving.node.description
 
   const scan: Streaming<ScanRequest, ScanResponse> = async (request, call) => {
-    const keyspace = node.keyspace(keyspaceName(request.keyspace))
+    const keyspace = nodeFor(serving, call).keyspace(keyspaceName(request.keyspace))
     const opened = await keyspace.scan(optionsOf(request, deadlineOf(call)))
+    const leave = (): void => void opened.rows.return?.().catch(serving.bug)
+    call.on('cancelled', leave)
     try {
       const token = tokenMessage(opened.token.logIdentity, opened.token.positions)
       let first = true
@@ -51,7 +54,7 @@ export function keyValueScan(serving: Serving): HandlerOf<typeof keyValueDefinit
           bytes += row.key.length + row.value.length
         }
       }
-      await send(true)
+      if (!call.cancelled) await send(true)
     } finally {
       await opened.rows.return?.()
     }
@@ -73,6 +76,7 @@ function optionsOf(request: ScanRequest, deadline: number): ScanOptions {
     reverse: request.reverse,
     keysOnly: request.keysOnly,
     limit: request.limit === 0 ? undefined : request.limit,
+    partitions: request.partitions.length === 0 ? undefined : [...new Set(request.partitions)].map(partition),
     consistency: checkConsistency(request.consistency),
     token: checkToken(request.token),
     deadline,

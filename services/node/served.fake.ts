@@ -7,6 +7,7 @@ import { KeyValueServiceClient } from '../../proto/generated/tidemark/v1/key_val
 import { KeyspaceServiceClient } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import { must } from '../../streams/core/assert.ts'
 import { addressText } from './address.ts'
+import type { TidemarkNode } from '../../streams/face.ts'
 import type { CallMeter } from './call-meter.ts'
 import { FakeNode } from './face.fake.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
@@ -25,19 +26,25 @@ export interface Served {
   close(): Promise<void>
 }
 
-export async function serveFake(options: ClientOptions = {}): Promise<Served> {
-  const node = new FakeNode()
+/** @param routed - answers in place of `node`, which then is the local one */
+export async function serveFake(
+  options: ClientOptions = {},
+  node = new FakeNode(),
+  routed: TidemarkNode = node,
+  port = 0,
+): Promise<Served> {
   const draining = new AbortController()
   const meters = new Map<string, CallMeter>()
   const bugs: unknown[] = []
   const serving = {
-    node,
+    node: routed,
+    local: node,
     draining: draining.signal,
     meters,
     bug: (bug: unknown) => void bugs.push(bug),
     drain: () => draining.abort(),
   }
-  const server = await serveGrpc(serving, { host: '127.0.0.1', port: 0 }, 0)
+  const server = await serveGrpc(serving, { host: '127.0.0.1', port }, 0)
   const address = addressText(server.address)
   const insecure = credentials.createInsecure()
   // Its own connection for each: subchannels of one address would be shared with clients of other tests.

@@ -3,7 +3,7 @@
  * The stream ends when the peer leaves, when the node drains (NODE_DRAINING: resume on another node with the last token),
  * or with the error of the watch.
  */
-import type { ServerWritableStream } from '@grpc/grpc-js'
+import { Metadata, type ServerWritableStream } from '@grpc/grpc-js'
 import {
   KeyValueServiceService as methods,
   WatchMark as WatchMarkNumber,
@@ -15,7 +15,7 @@ import { TidemarkError } from '../../streams/core/errors.ts'
 import { WATCH_PROGRESS_MS_MAX } from '../../streams/core/limits.ts'
 import { partition } from '../../streams/core/types.ts'
 import type { KeyRange, WatchMark, WatchOptions } from '../../streams/face.ts'
-import { type HandlerOf, type Serving, type Streaming, serverStreaming, writable } from './calls.ts'
+import { type HandlerOf, type Serving, type Streaming, nodeFor, serverStreaming, writable } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import { tokenMessage, watchEventMessage } from './messages.ts'
 import { rangeOf, rangeOfKey, rangeOfPrefix } from './range.ts'
@@ -29,12 +29,14 @@ const MARK_NUMBERS = {
 } as const satisfies Record<WatchMark, WatchMarkNumber>
 
 export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefinition.watch> {
-  const { node, draining } = serving
-  const { logIdentity } = node.description
+  const { draining } = serving
+  const { logIdentity } = serving.node.description
 
   const watch: Streaming<WatchRequest, WatchResponse> = async (request, call) => {
-    const keyspace = node.keyspace(keyspaceName(request.keyspace))
+    const keyspace = nodeFor(serving, call).keyspace(keyspaceName(request.keyspace))
     const watching = await keyspace.watch(optionsOf(request))
+    // The watch is taken on, though nothing may happen for long: a node that asks in place of a client waits for this.
+    call.sendMetadata(new Metadata())
     let over = false
     const deliver = async (): Promise<void> => {
       for await (const message of watching) {

@@ -75,7 +75,7 @@ export const CATALOGUE = {
   LOG_UNAVAILABLE: row('UNAVAILABLE', 503, true, 'the log cannot be reached; whether a write was appended is unknown', 'retry with the same request id'),
   WRITE_UNKNOWN: row('UNAVAILABLE', 503, true, 'the node stopped before the outcome of the write was known', 'retry with the same request id'),
   NODE_DRAINING: row('UNAVAILABLE', 503, true, 'the node is shutting down', 'retry on another node'),
-  NODE_UNREACHABLE: row('UNAVAILABLE', 503, true, 'no connection to the node, or it was lost before the answer came (made by clients, never by a node)', 'check the address and that the node runs; retry a write with the same request id'),
+  NODE_UNREACHABLE: row('UNAVAILABLE', 503, true, 'no connection to the node, or it was lost before the answer came (made by clients, and by a node that asked another one)', 'check the address and that the node runs; retry a write with the same request id'),
   PARTITION_RESTORING: row('UNAVAILABLE', 503, true, 'the replica has not caught up with the log yet', 'retry, or read with EVENTUAL'),
   PARTITION_ELSEWHERE: row('UNAVAILABLE', 503, true, 'the node has no replica of this partition', 'go to a node that the map of the cluster names for it'),
   PARTITION_STOPPED: row('UNAVAILABLE', 503, false, 'the replica stopped serving this partition, for the reason that the message gives', 'see the runbook of that reason'),

@@ -287,6 +287,19 @@ export const SNAPSHOT_PROGRESS_MS = 200
 /** Bytes of one part of an upload to S3, which takes 10,000 of them: 160 GiB for one partition. */
 export const S3_PART_BYTES = 16 * MiB
 
+// ---- routing --------------------------------------------------------------------------------------------------
+
+/** Milliseconds that a request waits for a peer's answer while another node could answer as well. */
+export const ROUTE_ATTEMPT_MS = 2000
+/** Times that a request goes round all nodes that could answer; longer is the caller's to wait. */
+export const ROUTE_ROUNDS_MAX = 3
+/** Milliseconds between two rounds; a new map of the cluster ends the rest early. */
+export const ROUTE_REST_MS = 200
+/** Milliseconds that a peer which did not answer is asked last, before one request tries it again. */
+export const PEER_SUSPECT_MS = 1000
+/** Milliseconds that a watch behind a router looks for another replica when the one that it follows is gone. */
+export const WATCH_RESUME_MS = 10_000
+
 // ---- client ---------------------------------------------------------------------------------------------------
 
 /** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */
@@ -307,8 +320,20 @@ export const CLIENT_BACKOFF_MS = 20
 export const CLIENT_BACKOFF_MS_MAX = 1000
 /** Bytes of one gRPC message that a client accepts: the rows that a node puts into one, and room for their encoding. */
 export const CLIENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
-/** Connections of one client. */
+/** Connections of one client to one node. */
 export const CLIENT_CONNECTIONS_MAX = 64
+/** Nodes that one client talks to; what lives on further ones is reached through these. */
+export const CLIENT_NODES_MAX = 256
+/** Milliseconds that operations wait for a connection to one node before they go to another that could do them. */
+export const CLIENT_CONNECT_MS_MAX = 1000
+/** Milliseconds that the first operations of a client wait for the map once it is connected; then they go to that node. */
+export const CLIENT_MAP_WAIT_MS = 250
+/** Milliseconds that a client passes over a node, or its replica of one partition, after it said that another should be asked. */
+export const CLIENT_AVOID_MS = 1000
+/** Milliseconds between two nodes that a client asks for the map because a node told that the one it has is old. */
+export const CLIENT_MAP_REFRESH_MS = 500
+/** Milliseconds after which a client asks again for a map that its node is too old to tell. */
+export const CLIENT_MAP_RETRY_MS = 30_000
 /** Bytes of a line that `tidemark import` reads: the largest value as base64, and its key. */
 export const IMPORT_LINE_BYTES_MAX = 32 * MiB
 /** Rows that `tidemark import` has in flight: two windows of the client, so that one fills while the other is answered. */

@@ -236,9 +236,10 @@ export class ClusterModel {
 
   dropped(by: ModelNode, { topic, identity, partition }: Replica, map: ClusterMap): void {
     if (map.generation <= this.#harmed) return
-    // Of a node that has died the group does not know at once.
+    // Of a process that has died the group does not know at once.
+    const alive = new Set(this.alive.map(({ incarnation }) => incarnation))
     const listed = map.topics.find((one) => one.topic === topic)?.placements[partition]?.replicas ?? []
-    if (!listed.every((nodeId) => this.alive.some((node) => node.nodeId === nodeId))) return
+    if (map.nodes.some((node) => listed.includes(node.nodeId) && !alive.has(node.incarnation))) return
     const others = this.alive.filter((node) => {
       const replica = node.replicas.get(placeOf(topic, partition))
       return replica?.live === true && replica.identity === identity

@@ -45,8 +45,8 @@ export interface Part {
   known(since: number): void
   /** The coordinator does not know this member any more; it joins again at once. */
   expelled(): void
-  /** It failed several times in a row, and is tried on; and it works again. */
-  failing(why: string): void
+  /** It failed several times in a row, because nobody answered or because of the answer, and is tried on; and it works again. */
+  failing(cause: 'silence' | 'refusal', why: string): void
   working(): void
 }
 
@@ -76,6 +76,7 @@ export function startGroupMember(
   let next: 'clear' | 'join' | 'beat' = 'clear'
   let faults = 0
   let why = ''
+  let hint = ''
   let left = false
 
   /**
@@ -116,7 +117,11 @@ export function startGroupMember(
     const sent = clock.now()
     const gift = leads ? part.assign(answer.members, answer.generation) : Buffer.alloc(0)
     const synced = await coordinator.call(syncGroupCall(seat, leads ? answer.members : [], gift), ANSWER_MS)
-    if (synced.errorCode !== CODE.NONE) return synced.errorCode
+    if (synced.errorCode !== CODE.NONE) {
+      if (leads && synced.errorCode === CODE.UNKNOWN) hint = sizeHint(answer.members, gift)
+      return synced.errorCode
+    }
+    hint = ''
     part.known(sent)
     part.joined(synced.gift)
     return CODE.NONE
@@ -137,7 +142,7 @@ export function startGroupMember(
       const code = await steps[step]()
       // What was asked for is not done yet; a rejoin() that came meanwhile stands too.
       if (code !== CODE.NONE && next === 'beat') next = step
-      if (code !== CODE.NONE) why = describeCode(code)
+      if (code !== CODE.NONE) why = `${describeCode(code)}.${hint}`
       return code
     } catch (caught) {
       if (next === 'beat') next = step
@@ -173,7 +178,7 @@ export function startGroupMember(
     faults += 1
     if (faults < QUICK_TRIES) return 0
     // To be told again and again that others come and go is no trouble.
-    if (code !== CODE.REBALANCE_IN_PROGRESS) part.failing(why)
+    if (code !== CODE.REBALANCE_IN_PROGRESS) part.failing(code === NO_ANSWER ? 'silence' : 'refusal', why)
     return Math.min(KAFKA_RETRY_MS * 2 ** (faults - QUICK_TRIES), KAFKA_RETRY_MS_MAX)
   }
 
@@ -209,4 +214,10 @@ export function startGroupMember(
       await ended
     },
   }
+}
+
+/** The broker does not say what it could not store. */
+function sizeHint(members: readonly MemberWords[], gift: Uint8Array): string {
+  const bytes = members.reduce((sum, { words }) => sum + words.length + gift.length, 0)
+  return ` The group of ${members.length} nodes takes ${bytes} bytes: its brokers need a message.max.bytes above that.`
 }

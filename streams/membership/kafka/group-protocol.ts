@@ -11,6 +11,7 @@ import type { WireReader } from '../../log/kafka/wire.ts'
 
 /** Codes of Kafka's protocol that decide what a member does next. */
 export const CODE = {
+  UNKNOWN: -1,
   NONE: 0,
   COORDINATOR_LOAD_IN_PROGRESS: 14,
   COORDINATOR_NOT_AVAILABLE: 15,

@@ -5,6 +5,8 @@ import { expect } from 'chai'
 import { AssignerProtocol, Kafka, logLevel } from 'kafkajs'
 import { withKafka } from '../../../infra/kafka/with-kafka.ts'
 import { must } from '../../core/assert.ts'
+import { NO_HEADERS, offset, partition } from '../../core/types.ts'
+import { openKafkaLog } from '../../log/kafka/log.ts'
 import { systemClock } from '../../system.ts'
 import { membershipContract } from '../membership.contract.ts'
 import type { Membership } from '../membership.ts'
@@ -156,6 +158,22 @@ describe('membership on Kafka', function () {
     expect(a.seen.connected.at(-1)?.value).to.equal(true)
   })
 
+  it('puts out a member that was killed while the group waits for it', async () => {
+    const [a, b] = await Promise.all([open('a', { detects: true }), open('b', { detects: true })])
+    const c = spawn('c')
+    for (const member of [c, a, b]) await member.until(mapOf(['a', 'b', 'c']))
+    for (const member of [a, b]) await member.until(nowConnected)
+    const from = a.seen.maps.length
+    c.process.kill('SIGSTOP')
+    a.announce({ zone: 'gather' })
+    await sleep(300)
+    const start = Date.now()
+    await kill(c)
+    const { at } = await a.until(mapOf(['a', 'b'], from))
+    say(`killed while the group gathers → new map: ${at - start} ms`)
+    expect(at - start).to.be.below(2500)
+  })
+
   it('takes back a member that stood still for longer than its session', async () => {
     const a = await open('a')
     const b = spawn('b')
@@ -251,6 +269,44 @@ describe('membership on Kafka', function () {
     const maps = must(must(a, 'a').seen.maps.at(-1), 'a map').map.generation - before
     say(`300 announcements in ${took} ms → ${maps} maps`)
     expect(maps).to.be.at.most(3 + took / 75)
+  })
+
+  it('does not touch the readers and writers of the log while the group gathers again and again', async () => {
+    const log = await openKafkaLog({
+      brokers: kafka.bootstrap,
+      clientId: 'data',
+      dev: true,
+      telemetry: { trouble: () => undefined, recovered: () => undefined },
+    })
+    try {
+      const topic = await log.createTopic(`${cluster}.data`, {
+        partitions: 1,
+        valueBytesMax: 1024,
+        replication: 1,
+      })
+      const reader = log.read(topic.topic, partition(0), offset(0), topic)
+      const [a, b] = await Promise.all([open('a'), open('b')])
+      for (const member of [a, b]) await member.until(mapOf(['a', 'b']))
+      const before = must(a.seen.maps.at(-1), 'a map').map.generation
+      const record = { key: Buffer.from('k'), value: Buffer.from('v'), headers: NO_HEADERS }
+      let longest = 0
+      let read = 0
+      for (let n = 0; n < 200; n++) {
+        if (n % 5 === 0) b.announce({ zone: `zone-${n}` })
+        const start = performance.now()
+        await log.append(0, [{ topic: topic.topic, partition: partition(0), records: [record] }])
+        while (read <= n) read += (await reader.next()).records.length
+        longest = Math.max(longest, performance.now() - start)
+        await sleep(5)
+      }
+      const generations = must(a.seen.maps.at(-1), 'a map').map.generation - before
+      say(`${generations} generations; longest write until read again: ${longest.toFixed(0)} ms`)
+      expect(read).to.equal(200)
+      expect(generations).to.be.above(3)
+      expect(longest).to.be.below(1000)
+    } finally {
+      await log.close()
+    }
   })
 
   it('is an ordinary consumer group for the tools of Kafka', async () => {

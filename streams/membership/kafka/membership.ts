@@ -63,6 +63,7 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
   const { clock, cluster } = options
   const groupId = `${cluster}.leaders`
   const GROUP = `the group ${groupId}`
+  const WAY = `the way to the group ${groupId}`
   const seeds = options.brokers.map(parseAddress)
   const trouble = createTrouble(options.telemetry)
   const map$ = new ReplaySubject<ClusterMap>(1)
@@ -167,13 +168,13 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
       judge()
       trouble.begin(GROUP, `The group ${groupId} took this node for dead; it joins again.`)
     },
-    failing(why) {
-      trouble.begin(
-        GROUP,
-        `This node cannot be in the group ${groupId}; it tries on, and leads nothing meanwhile. ${why}`,
-      )
+    failing(cause, why) {
+      if (cause === 'refusal') trouble.end(WAY)
+      const sentence = `This node cannot be in the group ${groupId}; it tries on, and leads nothing meanwhile. ${why}`
+      trouble.begin(cause === 'refusal' ? GROUP : WAY, sentence)
     },
     working() {
+      trouble.end(WAY)
       if (inMap) trouble.end(GROUP)
     },
   }

@@ -1,0 +1,160 @@
+/** What is done to a cluster under load, and what of it is measured. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from '../../services/client/index.ts'
+import { must } from '../../streams/core/assert.ts'
+import type { Figure, Figures } from '../bench/figures.ts'
+import { Eye } from './eye.ts'
+import { firstWritesAfter, longestWriteGap } from './gaps.ts'
+import type { Cluster } from './harness.ts'
+import { Load, type Seen } from './load.ts'
+import type { NodeProcess } from './node-process.ts'
+
+export interface ScenarioSettings {
+  readonly partitions: number
+  /** Milliseconds of load before, between and after what is done. */
+  readonly calmMs: number
+}
+
+/** The aims of the project, on a machine with two cores. */
+const AIM = {
+  none: { atMost: 0 },
+  writeGapMs: { atMost: 1000 },
+  pauseMs: { atMost: 500 },
+  firstWriteMs: { atMost: 1000 },
+  leaderAfterKillMs: { atMost: 3000 },
+  leaderAfterLeaveMs: { atMost: 1000 },
+} as const satisfies Readonly<Record<string, Figure['target']>>
+
+interface Scene {
+  readonly cluster: Cluster
+  readonly load: Load
+  readonly eye: Eye
+  readonly calm: () => Promise<unknown>
+}
+
+/** Runs the scenario under a load of its own, and counts what the client saw. */
+async function underLoad(
+  figures: Figures,
+  name: string,
+  cluster: Cluster,
+  { partitions, calmMs }: ScenarioSettings,
+  act: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const first = must(cluster.nodes[0], 'a node')
+  const db = connect({ server: first.address, deadlineMs: 10_000 })
+  const load = new Load(db, { partitions })
+  const eye = new Eye((partition) => load.endOf(partition))
+  try {
+    for (const node of cluster.nodes) if (node.pid !== undefined) eye.add(node)
+    load.start()
+    await load.flowing()
+    await act({ cluster, load, eye, calm: () => sleep(calmMs) })
+    const seen = await load.stop()
+    addSeen(figures, name, seen)
+  } finally {
+    await eye.close()
+    await db.close()
+  }
+}
+
+function addSeen(figures: Figures, name: string, { reads, writes, failures, wrong }: Seen): void {
+  const count = (label: string, value: number): void => {
+    figures.add({ name: `${name}: ${label}`, value, unit: '', target: AIM.none })
+  }
+  figures.add({ name: `${name}: reads and writes`, value: reads + writes, unit: '' })
+  count('failed reads', failures.filter(({ what }) => what === 'read').length)
+  count('failed writes', failures.filter(({ what }) => what === 'write').length)
+  count('writes lost or doubled, reads too old', wrong.length)
+  for (const { what, message } of failures.slice(0, 5))
+    console.error(`  ${name}: a ${what} failed: ${message}`)
+  for (const sentence of wrong.slice(0, 5)) console.error(`  ${name}: ${sentence}`)
+}
+
+export const rollingRestart = (
+  figures: Figures,
+  cluster: Cluster,
+  settings: ScenarioSettings,
+): Promise<void> =>
+  underLoad(figures, 'rolling restart', cluster, settings, async ({ load, eye, calm }) => {
+    const from = performance.now()
+    for (const node of cluster.nodes) {
+      await calm()
+      await eye.disturbing(node.id, () => node.restart())
+    }
+    await calm()
+    await load.flowing()
+    const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
+    addMs(figures, 'rolling restart: longest write gap of a partition', gap, AIM.writeGapMs)
+    addMs(figures, 'rolling restart: longest pause of a surviving replica', eye.pauses.longestMs, AIM.pauseMs)
+  })
+
+export const killLeader = (figures: Figures, cluster: Cluster, settings: ScenarioSettings): Promise<void> =>
+  underLoad(figures, 'SIGKILL of a leader', cluster, settings, async ({ load, eye, calm }) => {
+    await calm()
+    const { node, partitions } = mostLeading(cluster, eye)
+    await eye.disturbing(node.id, async () => {
+      const killed = performance.now()
+      const dead = node.kill('SIGKILL')
+      const leaderMs = await eye.untilOthersLead(partitions, node.id)
+      await dead
+      await load.flowing()
+      const now = performance.now()
+      const firstMs = firstWritesAfter(load.acknowledged, partitions, killed)
+      const gap = longestWriteGap(load.acknowledged, settings.partitions, killed, now)
+      addMs(figures, 'SIGKILL of a leader: first write to its partitions again', firstMs, AIM.firstWriteMs)
+      addMs(figures, 'SIGKILL of a leader: longest write gap of a partition', gap)
+      addMs(figures, 'SIGKILL of a leader: all its partitions led again', leaderMs, AIM.leaderAfterKillMs)
+      addMs(figures, 'SIGKILL of a leader: longest pause of a surviving replica', eye.pauses.longestMs)
+      await node.start()
+    })
+    await calm()
+  })
+
+export const gracefulLeave = (
+  figures: Figures,
+  cluster: Cluster,
+  settings: ScenarioSettings,
+): Promise<void> =>
+  underLoad(figures, 'graceful leave', cluster, settings, async ({ load, eye, calm }) => {
+    await calm()
+    const { node, partitions } = mostLeading(cluster, eye)
+    await eye.disturbing(node.id, async () => {
+      const from = performance.now()
+      const left = node.stop()
+      const leaderMs = await eye.untilOthersLead(partitions, node.id)
+      await left
+      await load.flowing()
+      const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
+      addMs(figures, 'graceful leave: all its partitions led again', leaderMs, AIM.leaderAfterLeaveMs)
+      addMs(figures, 'graceful leave: longest write gap of a partition', gap)
+      await node.start()
+    })
+    await calm()
+  })
+
+export const join = (figures: Figures, cluster: Cluster, settings: ScenarioSettings): Promise<void> =>
+  underLoad(figures, 'a node joins', cluster, settings, async ({ load, eye, calm }) => {
+    await calm()
+    const from = performance.now()
+    const node = await cluster.addNode()
+    addMs(figures, 'a node joins: until it is ready', performance.now() - from)
+    eye.add(node)
+    await calm()
+    await load.flowing()
+    const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
+    addMs(figures, 'a node joins: longest write gap of a partition', gap, AIM.writeGapMs)
+    addMs(figures, 'a node joins: longest pause of another replica', eye.pauses.longestMs, AIM.pauseMs)
+  })
+
+/** The node whose end concerns the most partitions; not the first, by which the client came in. */
+function mostLeading(cluster: Cluster, eye: Eye): { node: NodeProcess; partitions: readonly number[] } {
+  const [most] = cluster.nodes
+    .slice(1)
+    .map((node) => ({ node, partitions: eye.ledBy(node.id) }))
+    .sort((a, b) => b.partitions.length - a.partitions.length)
+  return must(most, 'a second node')
+}
+
+function addMs(figures: Figures, name: string, value: number, target?: Figure['target']): void {
+  figures.add({ name, value, unit: 'ms', ...(target === undefined ? {} : { target }) })
+}

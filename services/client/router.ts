@@ -1,0 +1,332 @@
+/**
+ * Knows the nodes, and says where each operation goes.
+ *
+ *   seeds ─▶ a node that answers ─WatchMap─▶ map ─▶ routes ─▶ node for (partition, kind of operation)
+ *
+ * - One node, or nodes that tell no map: everything goes to the one that answers; no operation is looked at.
+ * - Several: straight to a node with a replica (preference.ts). A node that is out of reach, or that said that another should be
+ *   asked, is passed over while there is another. Nodes route too, so where none of the replicas can be reached any node will do.
+ * - Whatever changes the choice (a map, a node lost or back, a refusal) counts the epoch up, and all pipelines hand on what goes
+ *   elsewhere now, before anything new is submitted: that keeps the order of writes.
+ */
+import { TidemarkError } from '../../streams/core/errors.ts'
+import { CLIENT_AVOID_MS, CLIENT_MAP_WAIT_MS, CLIENT_NODES_MAX } from '../../streams/core/limits.ts'
+import { Consistency } from '../../proto/generated/tidemark/v1/types.ts'
+import { newsOf } from './avoidance.ts'
+import type { ClusterMap } from './cluster-types.ts'
+import type { LinkPool } from './link-pool.ts'
+import { MapFollower } from './map-follower.ts'
+import type { NodeLink } from './node-link.ts'
+import type { Operation } from './operation.ts'
+import type { Dispatch, Pipeline } from './pipeline.ts'
+import type { ClientPlace } from './preference.ts'
+import { Routes, type Place, type Slot } from './routes.ts'
+
+export interface RouterOptions {
+  readonly seeds: readonly string[]
+  readonly place: ClientPlace
+  readonly retryUnreachable: boolean
+  readonly pool: (router: Router) => LinkPool
+  readonly onLogIdentity: (logIdentity: string) => void
+}
+
+export class Router implements Dispatch {
+  settled = false
+  readonly retryUnreachable: boolean
+  readonly #options: RouterOptions
+  readonly #pool: LinkPool
+  readonly #follower: MapFollower
+  readonly #listeners = new Set<(map: ClusterMap | undefined) => void>()
+  #started = false
+  #map: ClusterMap | undefined
+  /** Why there is no map, once a node has said so. */
+  #noMap: TidemarkError | undefined
+  #lastFailure: TidemarkError | undefined
+  #routes: Routes
+  /** Everything goes there. */
+  #direct: NodeLink | undefined
+  #anywhere: NodeLink | undefined
+  #epoch = 1
+  readonly #avoidedLinks = new Set<NodeLink>()
+  readonly #avoidingSlots = new Set<Slot>()
+  #avoidTimer: NodeJS.Timeout | undefined
+  #settleTimer: NodeJS.Timeout | undefined
+
+  constructor(options: RouterOptions) {
+    this.#options = options
+    this.retryUnreachable = options.retryUnreachable
+    this.#routes = new Routes(undefined, options.place)
+    this.#pool = options.pool(this)
+    this.#follower = new MapFollower({
+      choose: (not) => this.any(not),
+      count: () => new Set([...this.#routes.anywhere, ...options.seeds]).size,
+      onMap: (map, logIdentity, from) => this.#onMap(map, logIdentity, from),
+      onNone: (failure) => this.#onNoMap(failure),
+      onLost: (link, failure) => {
+        this.#lastFailure = failure
+        this.lost(link, failure)
+      },
+    })
+  }
+
+  get map(): ClusterMap | undefined {
+    return this.#map
+  }
+
+  get noMap(): TidemarkError | undefined {
+    return this.#noMap
+  }
+
+  /** Why the last attempt to get a map failed. */
+  get lastFailure(): TidemarkError | undefined {
+    return this.#lastFailure
+  }
+
+  /** True where another node can go on with what one has begun. */
+  get clustered(): boolean {
+    return this.#direct === undefined && this.#started
+  }
+
+  /** Calls at each new map, and with `undefined` when it is known that there is none. */
+  listen(listener: (map: ClusterMap | undefined) => void): () => void {
+    this.start()
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  start(): void {
+    if (this.#started) return
+    this.#started = true
+    this.#direct = this.any()
+    this.#follower.start()
+  }
+
+  /** Refuses new operations, waits for those begun, and closes all connections. */
+  async close(): Promise<void> {
+    await this.#pool.drained()
+    this.#follower.stop()
+    clearTimeout(this.#avoidTimer)
+    clearTimeout(this.#settleTimer)
+    this.#pool.close()
+  }
+
+  // ---- choice -------------------------------------------------------------------------------------------------
+
+  pipelineFor(operation: Operation): Pipeline {
+    return this.#linkFor(operation).pipelineFor(operation.key)
+  }
+
+  #linkFor(operation: Operation): NodeLink {
+    if (this.#direct !== undefined) return this.#direct
+    if (!this.#started) this.start()
+    const slot = this.#routes.slotOf(operation)
+    if (slot === undefined) return this.any()
+    if (!operation.isRead) return this.#leader(slot)
+    if (operation.beside?.pipeline !== undefined) {
+      return this.#beside(slot, operation.beside.pipeline.link) ?? this.#nearest(slot)
+    }
+    const near = operation.consistency !== Consistency.CONSISTENCY_LINEARIZABLE
+    return near ? this.#nearest(slot) : this.#leader(slot)
+  }
+
+  /** The node for a call on one partition; undefined = any. */
+  linkOf(place: Place | undefined, near: boolean): NodeLink {
+    this.start()
+    if (this.#direct !== undefined) return this.#direct
+    const slot = place === undefined ? undefined : this.#routes.slotOf(place)
+    if (slot === undefined) return this.any()
+    return near ? this.#nearest(slot) : this.#leader(slot)
+  }
+
+  /** Another node that serves the place too; undefined where there is none. */
+  linkBeside(place: Place, link: NodeLink): NodeLink | undefined {
+    const slot = this.#direct === undefined ? this.#routes.slotOf(place) : undefined
+    return slot === undefined ? undefined : this.#beside(slot, link)
+  }
+
+  /** A node of the map. @throws OVERLOADED where it is one too many for this client */
+  linkTo({ address }: { readonly address: string }): NodeLink {
+    const link = this.#direct ?? this.#pool.get(address)
+    if (link !== undefined) return link
+    const message = `this client talks to ${CLIENT_NODES_MAX} nodes already, the most that it can`
+    throw new TidemarkError('OVERLOADED', message, { metadata: { limit: String(CLIENT_NODES_MAX) } })
+  }
+
+  partitionOf(keyspace: string, key: Buffer): number | undefined {
+    return this.#direct === undefined ? this.#routes.partitionOf(keyspace, key) : undefined
+  }
+
+  /** A node for what any can do, another than `not` where there is one. */
+  any(not?: NodeLink): NodeLink {
+    const anywhere = this.#anywhere
+    if (not === undefined && anywhere !== undefined) return anywhere
+    const chosen = this.#chooseAny((link) => link !== not)
+    if (not === undefined) this.#anywhere = chosen
+    return chosen
+  }
+
+  #chooseAny(fits: (link: NodeLink) => boolean): NodeLink {
+    const addresses = [...this.#routes.anywhere, ...this.#options.seeds]
+    let reachable: NodeLink | undefined
+    // What was good so far stays, before the address that the map has for the same node.
+    for (const link of this.#linksOf(this.#direct, addresses)) {
+      if (!link.reachable) continue
+      if (!link.avoided && fits(link)) return link
+      reachable ??= link
+    }
+    return reachable ?? this.#direct ?? this.#pool.must(addresses)
+  }
+
+  *#linksOf(first: NodeLink | undefined, addresses: readonly string[]): Generator<NodeLink> {
+    if (first !== undefined) yield first
+    for (const address of addresses) {
+      const link = this.#pool.get(address)
+      if (link !== undefined) yield link
+    }
+  }
+
+  #leader(slot: Slot): NodeLink {
+    if (slot.epoch !== this.#epoch) this.#renew(slot)
+    return (slot.leader ??= this.#choose(slot, slot.leaderFirst))
+  }
+
+  #nearest(slot: Slot): NodeLink {
+    if (slot.epoch !== this.#epoch) this.#renew(slot)
+    return (slot.nearest ??= this.#choose(slot, slot.nearestFirst))
+  }
+
+  #renew(slot: Slot): void {
+    slot.epoch = this.#epoch
+    slot.leader = undefined
+    slot.nearest = undefined
+  }
+
+  #choose(slot: Slot, addresses: readonly string[]): NodeLink {
+    let reachable: NodeLink | undefined
+    for (const link of this.#linksOf(undefined, addresses)) {
+      if (!link.reachable) continue
+      if (!link.avoided && !slot.avoided.has(link)) return link
+      reachable ??= link
+    }
+    if (reachable !== undefined && !slot.misplaced) return reachable
+    return this.#chooseAny((link) => !slot.avoided.has(link))
+  }
+
+  #beside(slot: Slot, first: NodeLink): NodeLink | undefined {
+    for (const link of this.#linksOf(undefined, slot.nearestFirst)) {
+      if (link !== first && link.reachable && !link.avoided && !slot.avoided.has(link)) return link
+    }
+    return undefined
+  }
+
+  // ---- events -------------------------------------------------------------------------------------------------
+
+  lost(link: NodeLink, failure: TidemarkError): void {
+    if (failure.reason === 'NODE_UNREACHABLE') return link.lost()
+    this.#note(link, undefined, failure)
+  }
+
+  refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
+    if (!this.#note(link, operation, failure)) return false
+    const next = this.#linkFor(operation)
+    return next !== link && this.#fit(next, operation)
+  }
+
+  /** A call failed on this node. @returns whether another one, which is thought to do better, can be asked at once */
+  failed(link: NodeLink, place: Place | undefined, failure: TidemarkError, near = true): boolean {
+    if (failure.reason === 'NODE_UNREACHABLE') link.lost()
+    else if (!this.#note(link, place, failure)) return false
+    const next = this.linkOf(place, near)
+    return next !== link && this.#fit(next, place)
+  }
+
+  #fit(link: NodeLink, place: Place | undefined): boolean {
+    if (!link.reachable || link.avoided) return false
+    const slot = place === undefined || this.#direct !== undefined ? undefined : this.#routes.slotOf(place)
+    return slot === undefined || !slot.avoided.has(link)
+  }
+
+  /** Takes to heart what the failure tells. @returns false when it tells nothing about where to go */
+  #note(link: NodeLink, place: Place | undefined, { reason }: TidemarkError): boolean {
+    const news = newsOf(reason)
+    if (news === 'none') return false
+    if (news === 'node' || reason === 'PARTITION_ELSEWHERE') this.#follower.refresh(link)
+    if (news === 'node') {
+      if (link.avoided) return true
+      link.avoided = true
+      this.#avoidedLinks.add(link)
+    } else {
+      const slot = place === undefined || this.#direct !== undefined ? undefined : this.#routes.slotOf(place)
+      if (slot === undefined) return false
+      slot.misplaced ||= reason === 'PARTITION_ELSEWHERE'
+      if (slot.avoided.has(link)) return true
+      slot.avoided.add(link)
+      this.#avoidingSlots.add(slot)
+    }
+    this.#avoidTimer ??= setTimeout(() => this.#avoidNothing(), CLIENT_AVOID_MS)
+    this.changed()
+    return true
+  }
+
+  #avoidNothing(): void {
+    this.#avoidTimer = undefined
+    for (const link of this.#avoidedLinks) link.avoided = false
+    this.#avoidedLinks.clear()
+    for (const slot of this.#avoidingSlots) {
+      slot.avoided.clear()
+      slot.misplaced = false
+    }
+    this.#avoidingSlots.clear()
+    this.changed()
+  }
+
+  onLinkChange(link: NodeLink): void {
+    if (link.up && !this.settled) {
+      this.#settleTimer ??= setTimeout(() => this.#settle(), CLIENT_MAP_WAIT_MS)
+    }
+    this.changed()
+    if (link.up) this.#follower.nudge(link)
+    // What waits there for a connection can be had elsewhere.
+    else if (link.unconnected && this.any() !== link) link.leave()
+  }
+
+  #onMap(map: ClusterMap, logIdentity: string, from: NodeLink): void {
+    if (logIdentity !== '') this.#options.onLogIdentity(logIdentity)
+    const before = this.#routes.anywhere
+    this.#map = map
+    this.#noMap = undefined
+    this.#routes = new Routes(map, this.#options.place)
+    this.#avoidingSlots.clear()
+    const single = map.nodes.length <= 1
+    const living = new Set(this.#routes.anywhere)
+    const gone = before.filter((address) => !living.has(address) && !(single && address === from.address))
+    const leaving = gone.flatMap((address) => this.#pool.retire(address) ?? [])
+    this.#direct = single ? from : undefined
+    this.#settle()
+    for (const link of leaving) link.leave()
+    for (const listener of this.#listeners) listener(map)
+  }
+
+  #onNoMap(failure: TidemarkError): void {
+    this.#noMap = failure
+    this.#settle()
+    for (const listener of this.#listeners) listener(undefined)
+  }
+
+  #settle(): void {
+    this.settled = true
+    clearTimeout(this.#settleTimer)
+    this.changed()
+    for (const pipeline of this.#pool.pipelines()) pipeline.flushSoon()
+  }
+
+  /** The choice may be another now. */
+  changed(): void {
+    this.#epoch += 1
+    this.#anywhere = undefined
+    const direct = this.#direct
+    if (direct !== undefined && (!direct.reachable || direct.avoided))
+      this.#direct = this.#chooseAny(() => true)
+    for (const pipeline of this.#pool.pipelines()) pipeline.handOn()
+  }
+}

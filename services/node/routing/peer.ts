@@ -1,0 +1,201 @@
+/**
+ * Another node as this one asks it: one HTTP/2 connection, made when it is first needed. Failures are TidemarkErrors, those
+ * that the peer sent as it sent them. A peer that did not answer is suspect for a moment, and asked last.
+ */
+import {
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type Metadata,
+  type ServiceError,
+  credentials,
+} from '@grpc/grpc-js'
+import { ClusterServiceClient } from '../../../proto/generated/tidemark/v1/cluster_service.ts'
+import { KeyValueServiceClient } from '../../../proto/generated/tidemark/v1/key_value_service.ts'
+import type { MapNode } from '../../../streams/core/cluster-map.ts'
+import { TidemarkError } from '../../../streams/core/errors.ts'
+import {
+  CALLS_PER_CONNECTION_MAX,
+  CLIENT_BACKOFF_MS,
+  CLIENT_BACKOFF_MS_MAX,
+  CLIENT_RECEIVE_BYTES_MAX,
+  MESSAGE_BYTES_MAX,
+  PEER_SUSPECT_MS,
+} from '../../../streams/core/limits.ts'
+import { failureOf } from '../../failure.ts'
+import { hopMetadata } from './hop.ts'
+
+const CHANNEL_OPTIONS = {
+  'grpc.max_receive_message_length': CLIENT_RECEIVE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  // A peer that restarts is found again soon: gRPC's own default rests up to two minutes.
+  'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
+  'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
+  // A peer that vanished without closing its socket is noticed while calls wait for it.
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.use_local_subchannel_pool': 1,
+}
+
+/** Starts one unary call. */
+type Send<Client, Response> = (
+  client: Client,
+  metadata: Metadata,
+  options: { readonly deadline: number },
+  done: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall
+
+export class Peer {
+  readonly nodeId: string
+  readonly address: string
+  readonly incarnation: string
+  readonly #rows: KeyValueServiceClient
+  readonly #cluster: ClusterServiceClient
+  readonly #calls = new Set<{ cancel(): void }>()
+  #doubted = false
+  #suspectUntil = 0
+  #closed = false
+
+  constructor({ nodeId, address, incarnation }: MapNode) {
+    this.nodeId = nodeId
+    this.address = address
+    this.incarnation = incarnation
+    const insecure = credentials.createInsecure()
+    this.#rows = new KeyValueServiceClient(address, insecure, CHANNEL_OPTIONS)
+    this.#cluster = new ClusterServiceClient(address, insecure, { channelOverride: this.#rows.getChannel() })
+  }
+
+  /** It did not answer when last asked; one caller in PEER_SUSPECT_MS is told otherwise, and finds out. */
+  get suspect(): boolean {
+    if (!this.#doubted) return false
+    const now = Date.now()
+    if (now < this.#suspectUntil) return true
+    this.#suspectUntil = now + PEER_SUSPECT_MS
+    return false
+  }
+
+  doubt(): void {
+    this.#doubted = true
+    this.#suspectUntil = Date.now() + PEER_SUSPECT_MS
+  }
+
+  /** @param deadline - milliseconds since 1970; the peer learns it */
+  rows<Response>(
+    send: Send<KeyValueServiceClient, Response>,
+    deadline: number,
+    traceparent?: string,
+  ): Promise<Response> {
+    return this.#unary(this.#rows, send, deadline, traceparent)
+  }
+
+  cluster<Response>(send: Send<ClusterServiceClient, Response>, deadline: number): Promise<Response> {
+    return this.#unary(this.#cluster, send, deadline, undefined)
+  }
+
+  #unary<Client, Response>(
+    client: Client,
+    send: Send<Client, Response>,
+    deadline: number,
+    traceparent: string | undefined,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      this.#checkOpen()
+      const call = send(client, hopMetadata(traceparent), { deadline }, (error, response) => {
+        this.#calls.delete(call)
+        if (error === null) {
+          this.#doubted = false
+          resolve(response)
+        } else reject(this.#failed(error))
+      })
+      this.#calls.add(call)
+    })
+  }
+
+  stream<Response>(
+    open: (client: KeyValueServiceClient, metadata: Metadata) => ClientReadableStream<Response>,
+  ): PeerStream<Response> {
+    this.#checkOpen()
+    const call = open(this.#rows, hopMetadata())
+    this.#calls.add(call)
+    return new PeerStream(
+      call,
+      (error) => this.#failed(error),
+      () => this.#calls.delete(call),
+    )
+  }
+
+  #checkOpen(): void {
+    if (this.#closed)
+      throw new TidemarkError('NODE_UNREACHABLE', `${this.#name} is no longer part of the cluster`)
+    if (this.#calls.size >= CALLS_PER_CONNECTION_MAX)
+      throw new TidemarkError(
+        'OVERLOADED',
+        `${CALLS_PER_CONNECTION_MAX} requests wait for ${this.#name}, the most that a node sends on to another`,
+      )
+  }
+
+  get #name(): string {
+    return `node ${this.nodeId} at ${this.address}`
+  }
+
+  #failed(error: ServiceError): TidemarkError {
+    const failure = failureOf(error, this.#name)
+    const typed = Object.keys(failure.metadata).length > 0
+    if (failure.reason === 'NODE_UNREACHABLE' || (failure.reason === 'DEADLINE_EXCEEDED' && !typed))
+      this.doubt()
+    return failure
+  }
+
+  /** The map has dropped it, or this node stops: what waits for it fails with NODE_UNREACHABLE. */
+  close(): void {
+    this.#closed = true
+    for (const call of [...this.#calls]) call.cancel()
+    this.#rows.close()
+  }
+}
+
+/** A stream of messages from a peer: pull it, cancel it. */
+export class PeerStream<Response> {
+  /** Resolves when the peer has taken the call on; rejects when it refuses. */
+  readonly accepted: Promise<void>
+  readonly #call: ClientReadableStream<Response>
+  readonly #messages: AsyncIterator<Response>
+  readonly #failed: (error: ServiceError) => TidemarkError
+  /** Kept here: an error before the first pull would be lost otherwise. */
+  #error: ServiceError | undefined
+
+  constructor(
+    call: ClientReadableStream<Response>,
+    failed: (error: ServiceError) => TidemarkError,
+    ended: () => void,
+  ) {
+    this.#call = call
+    this.#failed = failed
+    this.#messages = (call as AsyncIterable<Response>)[Symbol.asyncIterator]()
+    call.on('error', (error: ServiceError) => (this.#error ??= error))
+    this.accepted = new Promise((resolve, reject) => {
+      call.on('metadata', () => resolve())
+      call.on('status', () => {
+        ended()
+        if (this.#error === undefined) resolve()
+        else reject(failed(this.#error))
+      })
+    })
+    this.accepted.catch(() => undefined) // who pulls learns the same
+  }
+
+  /** @returns undefined at the end */
+  async next(): Promise<Response | undefined> {
+    try {
+      const result = await this.#messages.next()
+      if (result.done !== true) return result.value
+    } catch (caught) {
+      this.#error ??= caught as ServiceError
+    }
+    if (this.#error !== undefined) throw this.#failed(this.#error)
+    return undefined
+  }
+
+  cancel(): void {
+    this.#call.cancel()
+  }
+}

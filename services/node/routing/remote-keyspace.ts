@@ -1,0 +1,293 @@
+/** One keyspace as a peer serves it: the part of the face that touches rows, over gRPC. */
+import type {
+  BatchGetResponse,
+  GetOutcomeResponse,
+  GetResponse,
+  HistoryResponse,
+  PutResponse,
+  TransactResponse,
+} from '../../../proto/generated/tidemark/v1/key_value_service.ts'
+import { unreachable } from '../../../streams/core/assert.ts'
+import { asBuffer, compareBytes } from '../../../streams/core/bytes.ts'
+import { TidemarkError } from '../../../streams/core/errors.ts'
+import { WATCH_RESUME_MS } from '../../../streams/core/limits.ts'
+import type { Mutation, Row, RowMutation, TransactionMutation } from '../../../streams/core/mutation.ts'
+import { type Offset, type Partition, offset } from '../../../streams/core/types.ts'
+import type {
+  BatchReadResult,
+  Freshness,
+  HistoryResult,
+  Keyspace,
+  OutcomeResult,
+  Provenance,
+  ReadResult,
+  Scan,
+  ScanOptions,
+  TransactionReads,
+  Watch,
+  WatchOptions,
+  WriteOptions,
+  WriteResult,
+} from '../../../streams/face.ts'
+import {
+  consistencyOf,
+  outcomeOf,
+  provenanceOf,
+  rejectionOf,
+  rowOf,
+  tokenOf,
+  watchEventOf,
+  watchMessageOf,
+  writeResultOf,
+} from './answers.ts'
+import type { Peer, PeerStream } from './peer.ts'
+import { freshnessFields, rowRequest, scanRequest, transactionRequest, watchRequest } from './requests.ts'
+
+/** What a node does with rows; the local keyspace has it too. */
+export type Rows = Omit<Keyspace, 'info' | 'partitionOf'>
+
+export class RemoteKeyspace implements Rows {
+  readonly #peer: Peer
+  readonly #name: string
+  readonly #partitionOf: (key: Uint8Array) => Partition
+
+  constructor(peer: Peer, name: string, partitionOf: (key: Uint8Array) => Partition) {
+    this.#peer = peer
+    this.#name = name
+    this.#partitionOf = partitionOf
+  }
+
+  // ---- writing ----
+
+  async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
+    try {
+      return mutation.kind === 'txn'
+        ? await this.#transact(mutation, options, reads)
+        : await this.#writeRow(mutation, options)
+    } catch (caught) {
+      const rejected = rejectionOf(TidemarkError.from(caught))
+      if (rejected === undefined) throw caught
+      return rejected
+    }
+  }
+
+  async #writeRow(mutation: RowMutation, options: WriteOptions): Promise<WriteResult> {
+    const write = rowRequest(this.#name, mutation, options)
+    const answer = await this.#peer.rows<PutResponse>(
+      (client, metadata, call, done) => {
+        switch (write.method) {
+          case 'put':
+            return client.put(write.request, metadata, call, done)
+          case 'delete':
+            return client.delete(write.request, metadata, call, done)
+          case 'increment':
+            return client.increment(write.request, metadata, call, done)
+          default:
+            return unreachable(write)
+        }
+      },
+      options.deadline,
+      mutation.traceparent,
+    )
+    return writeResultOf(answer, [])
+  }
+
+  async #transact(
+    mutation: TransactionMutation,
+    options: WriteOptions,
+    reads: TransactionReads | undefined,
+  ): Promise<WriteResult> {
+    const { request, then, otherwise } = transactionRequest(this.#name, mutation, reads, options)
+    const answer = await this.#peer.rows<TransactResponse>(
+      (client, metadata, call, done) => client.transact(request, metadata, call, done),
+      options.deadline,
+      mutation.traceparent,
+    )
+    const taken = answer.outcome?.succeeded === true ? then : otherwise
+    const rows = answer.results.map(({ row }) => (row === undefined ? undefined : rowOf(row)))
+    return writeResultOf(answer, rows.length === 0 ? [] : taken.places.map((at) => rows[at]))
+  }
+
+  // ---- reading ----
+
+  get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
+    return this.#read(key, undefined, freshness)
+  }
+
+  getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
+    return this.#read(key, at, freshness)
+  }
+
+  async #read(key: Uint8Array, atVersion: Offset | undefined, freshness: Freshness): Promise<ReadResult> {
+    const request = { keyspace: this.#name, key: asBuffer(key), atVersion, ...freshnessFields(freshness) }
+    const { header, row } = await this.#peer.rows<GetResponse>(
+      (client, metadata, call, done) => client.get(request, metadata, call, done),
+      freshness.deadline,
+    )
+    return {
+      ...provenanceOf(header, this.#partitionOf(key)),
+      row: row === undefined ? undefined : rowOf(row),
+    }
+  }
+
+  /** What is too much for one answer is asked for in parts; then a partition may be seen at two offsets, and the later one counts. */
+  async getMany(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
+    try {
+      return await this.#batch(keys, freshness)
+    } catch (caught) {
+      const { reason } = TidemarkError.from(caught)
+      if (reason !== 'BATCH_TOO_LARGE' || keys.length === 1) throw caught
+    }
+    const part = Math.ceil(keys.length / 4)
+    const rows: (Row | undefined)[] = []
+    const seen = new Map<Partition, Provenance>()
+    for (let from = 0; from < keys.length; from += part) {
+      const read = await this.getMany(keys.slice(from, from + part), freshness)
+      rows.push(...read.rows)
+      for (const each of read.provenance) {
+        const known = seen.get(each.partition)?.applied ?? -1
+        if ((each.applied ?? -1) >= known) seen.set(each.partition, each)
+      }
+    }
+    return { rows, provenance: [...seen.values()] }
+  }
+
+  async #batch(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
+    const request = { keyspace: this.#name, keys: keys.map(asBuffer), ...freshnessFields(freshness) }
+    const answer = await this.#peer.rows<BatchGetResponse>(
+      (client, metadata, call, done) => client.batchGet(request, metadata, call, done),
+      freshness.deadline,
+    )
+    // The rows found come in the order of the keys; missing ones are left out.
+    let next = 0
+    const rows = keys.map((key) => {
+      const row = answer.rows[next]
+      if (row === undefined || compareBytes(key, row.key) !== 0) return undefined
+      next += 1
+      return rowOf(row)
+    })
+    const consistency = consistencyOf(answer.consistency)
+    const applied = new Map(
+      answer.token?.positions.map((position) => [position.partition, offset(position.offset)]),
+    )
+    const touched = [...new Set(keys.map((key) => this.#partitionOf(key)))]
+    return {
+      rows,
+      // The end of the log is not part of this answer: it is at least what was read.
+      provenance: touched.map((partition) => {
+        const seen = applied.get(partition)
+        return { partition, applied: seen, logEnd: offset((seen ?? -1) + 1), logEndAgeMs: 0, consistency }
+      }),
+    }
+  }
+
+  async history(key: Uint8Array, limit: number, freshness: Freshness): Promise<HistoryResult> {
+    const request = { keyspace: this.#name, key: asBuffer(key), limit, ...freshnessFields(freshness) }
+    const answer = await this.#peer.rows<HistoryResponse>(
+      (client, metadata, call, done) => client.history(request, metadata, call, done),
+      freshness.deadline,
+    )
+    return {
+      ...provenanceOf(answer.header, this.#partitionOf(key)),
+      versions: answer.versions.map(watchEventOf),
+      earliest: answer.earliestVersion === 0 ? undefined : offset(answer.earliestVersion),
+    }
+  }
+
+  async outcome(partition: Partition, at: Offset, deadline: number): Promise<OutcomeResult> {
+    const request = { position: { keyspace: this.#name, partition, offset: at } }
+    const answer = await this.#peer.rows<GetOutcomeResponse>(
+      (client, metadata, call, done) => client.getOutcome(request, metadata, call, done),
+      deadline,
+    )
+    return {
+      ...provenanceOf(answer.header, partition),
+      outcomes: answer.outcomes.map(outcomeOf),
+      time: answer.timeMs,
+    }
+  }
+
+  // ---- streams ----
+
+  async scan(options: ScanOptions): Promise<Scan> {
+    const request = scanRequest(this.#name, options)
+    const stream = this.#peer.stream((client, metadata) => client.scan(request, metadata))
+    const first = await this.#inTime(stream, stream.next(), options.deadline)
+    return { token: tokenOf(first?.token), rows: rowsOf(stream, (first?.rows ?? []).map(rowOf)) }
+  }
+
+  async watch(options: WatchOptions): Promise<Watch> {
+    const request = watchRequest(this.#name, options)
+    const stream = this.#peer.stream((client, metadata) => client.watch(request, metadata))
+    await this.#inTime(stream, stream.accepted, Date.now() + WATCH_RESUME_MS / 2)
+    return pulled(
+      async () => {
+        const response = await stream.next()
+        return response === undefined ? undefined : watchMessageOf(response)
+      },
+      () => stream.cancel(),
+    )
+  }
+
+  /** A stream has no deadline of its own; that it begins has one. */
+  async #inTime<T>(stream: PeerStream<unknown>, beginning: Promise<T>, deadline: number): Promise<T> {
+    let late = false
+    const timer = setTimeout(
+      () => {
+        late = true
+        stream.cancel()
+      },
+      Math.max(0, deadline - Date.now()),
+    )
+    try {
+      return await beginning
+    } catch (caught) {
+      if (!late) throw caught
+      this.#peer.doubt()
+      throw new TidemarkError('DEADLINE_EXCEEDED', `node ${this.#peer.nodeId} gave no answer in time`)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function rowsOf(
+  stream: PeerStream<{ readonly rows: Parameters<typeof rowOf>[0][] }>,
+  first: readonly Row[],
+): AsyncIterableIterator<readonly Row[]> {
+  let held: readonly Row[] | undefined = first
+  return pulled(
+    async () => {
+      const rows = held
+      held = undefined
+      return rows ?? (await stream.next())?.rows.map(rowOf)
+    },
+    () => stream.cancel(),
+  )
+}
+
+/** An iterator whose return does not wait for a pull: that may wait as long as nothing happens. */
+function pulled<T>(pull: () => Promise<T | undefined>, cancel: () => void): AsyncIterableIterator<T> {
+  let over = false
+  return {
+    async next() {
+      if (over) return { done: true, value: undefined }
+      try {
+        const value = await pull()
+        if (value !== undefined) return { done: false, value }
+      } catch (caught) {
+        if (!over) throw caught
+      }
+      over = true
+      return { done: true, value: undefined }
+    },
+    async return() {
+      over = true
+      cancel()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}

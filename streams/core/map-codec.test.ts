@@ -121,7 +121,7 @@ describe('the codec of members and maps', () => {
         // What it takes, it can say again.
         if (member !== undefined) expect(decodeMember(encodeMember(member))).to.deep.equal(member)
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     )
   })
 

@@ -42,6 +42,8 @@ describe('the configuration', () => {
       replication: 3,
       dev: false,
       connectionAgeMs: 0,
+      snapshotUrl: undefined,
+      snapshotS3Endpoint: undefined,
       logLevel: 'info',
       datadogHost: undefined,
       datadogUrl: undefined,

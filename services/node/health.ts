@@ -7,13 +7,18 @@ import { HealthImplementation } from 'grpc-health-check'
 import { ClusterServiceService } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import { KeyValueServiceService } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { KeyspaceServiceService } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
+import { SnapshotServiceService } from '../../proto/generated/tidemark/v1/snapshot_service.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
 import { endingStreams } from './ending-streams.ts'
 
 const nameOf = (method: { readonly path: string }): string => method.path.split('/')[1] ?? ''
 
 const WITH_REPLICAS = ['', nameOf(KeyValueServiceService.get)]
-const ALWAYS = [nameOf(ClusterServiceService.describe), nameOf(KeyspaceServiceService.list)]
+const ALWAYS = [
+  nameOf(ClusterServiceService.describe),
+  nameOf(KeyspaceServiceService.list),
+  nameOf(SnapshotServiceService.copy),
+]
 
 export function serveHealth(server: Server, node: TidemarkNode, draining: AbortSignal): void {
   const health = new HealthImplementation()

@@ -29,7 +29,7 @@ export function nextFrame(places: Places, session: string, seen: SessionToken): 
   }
   if (operations.length === 0) return undefined
   const token = consistency === Consistency.CONSISTENCY_SESSION ? seen.of(keyspace) : undefined
-  return { keyspace, consistency, token, durability, session, operations }
+  return { keyspace, consistency, token, durability, session, operations, timeoutMs: 0, details: false }
 }
 
 /** 0: says nothing, as reads about durability and writes about consistency. */

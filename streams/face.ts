@@ -216,6 +216,8 @@ export interface TidemarkNode {
   keyspace(name: string): Keyspace
   keyspaces(): readonly KeyspaceInfo[]
   createKeyspace(name: string, settings: Partial<KeyspaceSettings>): Promise<KeyspaceInfo>
+  /** Deletes its topic, and so all its rows on all nodes, for ever. @throws KEYSPACE_NOT_FOUND, FIELD_INVALID for "default" */
+  deleteKeyspace(name: string): Promise<void>
   replicas(): readonly ReplicaStatus[]
   /** True when the log answers, the map has this node, and every replica that the map lists here is live. */
   readonly ready: boolean

@@ -14,7 +14,7 @@ import type { Writer } from './replica/writer.ts'
 export interface FreshenerOptions {
   readonly name: string
   readonly topic: string
-  readonly replicas: readonly Replica[]
+  readonly partitions: number
   readonly log: Log
   readonly writer: Writer
 }
@@ -44,7 +44,7 @@ export class Freshener {
       const end = await this.#verifiedEnd(replica, deadline)
       if (end !== undefined && replica.state.next < end) await this.#wait(replica, end, deadline)
     }
-    if (replica.stopped !== undefined) throw replica.refusal()
+    if (replica.refused !== undefined) throw replica.refused
     return consistency
   }
 
@@ -55,6 +55,7 @@ export class Freshener {
     } catch (caught) {
       const error = TidemarkError.from(caught)
       if (error.reason !== 'LOG_UNAVAILABLE') throw error
+      if (replica.refused !== undefined) throw replica.refused
       await this.#options.writer.control(replica, encodeBarrier(), deadline)
       return undefined
     }
@@ -86,10 +87,10 @@ export class Freshener {
         { metadata: { log_identity: identity } },
       )
     for (const { keyspace, partition } of token.positions)
-      if (keyspace === this.#options.name && partition >= this.#options.replicas.length)
+      if (keyspace === this.#options.name && partition >= this.#options.partitions)
         throw new TidemarkError(
           'TOKEN_INVALID',
-          `the token names partition ${partition}, keyspace ${keyspace} has ${this.#options.replicas.length}`,
+          `the token names partition ${partition}, keyspace ${keyspace} has ${this.#options.partitions}`,
         )
   }
 

@@ -1,9 +1,13 @@
-/** One keyspace of this node: checks, waits for the freshness that was asked for, reads replicas, hands writes to the writer. */
+/**
+ * One keyspace of this node: checks, waits for the freshness that was asked for, reads replicas, hands writes to the writer.
+ * The node need not have all replicas: what concerns a partition that is not here fails with PARTITION_ELSEWHERE. A replica can
+ * leave the node during any await, so each call looks again (`refused`) in the turn in which it reads.
+ */
 import { must } from './core/assert.ts'
-import { bytesToText } from './core/bytes.ts'
+import type { MapSettings } from './core/cluster-map.ts'
 import { TidemarkError } from './core/errors.ts'
 import { checkKey, checkMutation } from './core/checks.ts'
-import { HISTORY_ROWS_MAX, WATCHERS_MAX } from './core/limits.ts'
+import { HISTORY_ROWS_MAX, VALUE_BYTES_MAX, WATCHERS_MAX } from './core/limits.ts'
 import { partitionOf } from './core/partitioner.ts'
 import { recordAt } from './core/history.ts'
 import type { Mutation, Row } from './core/mutation.ts'
@@ -26,6 +30,7 @@ import type {
   WriteResult,
 } from './face.ts'
 import { Freshener, provenance } from './freshness.ts'
+import { counted, singleKey } from './keyspace-watch.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
 import {
@@ -46,8 +51,11 @@ import type { Observable } from 'rxjs'
 export interface KeyspaceOptions {
   readonly name: string
   readonly topic: string
-  /** One for each partition, in order. */
-  readonly replicas: readonly Replica[]
+  readonly partitions: number
+  /** Those that this node has; they come and go. */
+  readonly replicas: ReadonlyMap<Partition, Replica>
+  /** What others say of the keyspace, for when no replica here has read it from the log; undefined: nobody has. */
+  readonly settings: () => MapSettings | undefined
   readonly log: Log
   readonly writer: Writer
   readonly clock: Clock
@@ -57,42 +65,72 @@ export interface KeyspaceOptions {
 }
 
 export class LocalKeyspace implements Keyspace {
-  readonly replicas: readonly Replica[]
   readonly #options: KeyspaceOptions
   readonly #freshness: Freshener
+  /** A replica that knows the settings; looked for again once it has left. */
+  #informed: Replica | undefined
 
   constructor(options: KeyspaceOptions) {
     this.#options = options
-    this.replicas = options.replicas
     this.#freshness = new Freshener(options)
   }
 
   get info(): KeyspaceInfo {
-    const { name, topic } = this.#options
-    const { partitionBy, valueBytesMax, packing } = this.#replica(0).state
-    return { name, topic, partitions: this.replicas.length, partitionBy, valueBytesMax, packing }
+    const { name, topic, partitions } = this.#options
+    const settings = this.settings ?? {
+      partitionBy: { kind: 'key' },
+      valueBytesMax: VALUE_BYTES_MAX,
+      packing: true,
+    }
+    const { partitionBy, valueBytesMax, packing } = settings
+    return { name, topic, partitions, partitionBy, valueBytesMax, packing }
+  }
+
+  /** Undefined until somebody has read them from the log. */
+  get settings(): MapSettings | undefined {
+    if (this.#informed === undefined || this.#informed.refused !== undefined)
+      this.#informed = [...this.#options.replicas.values()].find(
+        ({ state, refused }) => state.configured && refused === undefined,
+      )
+    return this.#informed?.state ?? this.#options.settings()
+  }
+
+  /** @throws PARTITION_RESTORING: a guess could read another partition and find nothing there */
+  #settled(): MapSettings {
+    const { settings } = this
+    if (settings !== undefined) return settings
+    throw new TidemarkError(
+      'PARTITION_RESTORING',
+      `the node has not read the settings of keyspace ${this.#options.name} yet`,
+    )
   }
 
   partitionOf(key: Uint8Array): Partition {
-    return partitionOf(key, this.replicas.length, this.#replica(0).state.partitionBy)
+    return partitionOf(key, this.#options.partitions, this.#settled().partitionBy)
   }
 
-  #replica(partition: number): Replica {
-    const replica = this.replicas[partition]
-    if (replica === undefined)
-      throw new TidemarkError(
-        'FIELD_INVALID',
-        `keyspace ${this.#options.name} has partitions 0 to ${this.replicas.length - 1}, not ${partition}`,
-        { metadata: { field: 'partition' } },
-      )
-    return replica
+  /** @throws PARTITION_ELSEWHERE, PARTITION_STOPPED */
+  #replica(partition: Partition): Replica {
+    const { replicas, name, partitions } = this.#options
+    const replica = replicas.get(partition)
+    if (replica !== undefined) return serving(replica)
+    if (partition >= 0 && partition < partitions) throw elsewhere(name, partition)
+    throw new TidemarkError(
+      'FIELD_INVALID',
+      `keyspace ${name} has partitions 0 to ${partitions - 1}, not ${partition}`,
+      { metadata: { field: 'partition' } },
+    )
   }
 
   #replicaOf(key: Uint8Array): Replica {
     checkKey(key)
-    const replica = this.#replica(this.partitionOf(key))
-    if (replica.stopped !== undefined) throw replica.refusal()
-    return replica
+    return this.#replica(this.partitionOf(key))
+  }
+
+  /** The partitions that were named, all where none is. @throws as #replica */
+  #chosen(partitions: readonly Partition[] | undefined): readonly Replica[] {
+    const chosen = partitions ?? Array.from({ length: this.#options.partitions }, (_, at) => at as Partition)
+    return [...new Set(chosen)].map((partition) => this.#replica(partition))
   }
 
   // ---- writing ----
@@ -111,7 +149,7 @@ export class LocalKeyspace implements Keyspace {
     options: WriteOptions,
     reads: TransactionReads | undefined,
   ): Promise<WriteResult> {
-    checkMutation(mutation, this.#replica(0).state.valueBytesMax)
+    checkMutation(mutation, this.#settled().valueBytesMax)
     const replica =
       mutation.kind === 'txn' ? this.#transactionReplica(mutation, reads) : this.#replicaOf(mutation.key)
     if (!replica.state.configured)
@@ -161,7 +199,7 @@ export class LocalKeyspace implements Keyspace {
   async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
     const replica = this.#replicaOf(key)
     const consistency = await this.#freshness.of(replica, freshness)
-    return { ...provenance(replica, consistency), row: getRow(replica, key) }
+    return { ...provenance(serving(replica), consistency), row: getRow(replica, key) }
   }
 
   async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
@@ -173,7 +211,7 @@ export class LocalKeyspace implements Keyspace {
       token: { logIdentity: '', positions: [position] },
     })
     const consistency = await this.#freshness.of(replica, freshness)
-    return { ...provenance(replica, consistency), row: getRowAt(replica, key, at) }
+    return { ...provenance(serving(replica), consistency), row: getRowAt(replica, key, at) }
   }
 
   async getMany(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
@@ -190,7 +228,7 @@ export class LocalKeyspace implements Keyspace {
     const seen = touched.map((replica, index) => {
       const places = groups.get(replica) ?? []
       const found = getRows(
-        replica,
+        serving(replica),
         places.map((at) => must(keys[at], 'a key')),
       )
       places.forEach((at, order) => (rows[at] = found[order]))
@@ -200,12 +238,13 @@ export class LocalKeyspace implements Keyspace {
   }
 
   async scan(options: ScanOptions): Promise<Scan> {
-    for (const replica of this.replicas) if (replica.stopped !== undefined) throw replica.refusal()
-    await Promise.all(this.replicas.map((replica) => this.#freshness.of(replica, options)))
+    const replicas = this.#chosen(options.partitions)
+    await Promise.all(replicas.map((replica) => this.#freshness.of(replica, options)))
     // From here to the snapshots nothing is awaited: token and rows are of one moment.
+    replicas.forEach(serving)
     const token: Token = {
       logIdentity: this.#options.log.identity,
-      positions: this.replicas
+      positions: replicas
         .filter((replica) => replica.state.next > 0)
         .map((replica) => ({
           keyspace: this.#options.name,
@@ -213,7 +252,7 @@ export class LocalKeyspace implements Keyspace {
           offset: (replica.state.next - 1) as Offset,
         })),
     }
-    const rows = scanRows(this.replicas, options.range, {
+    const rows = scanRows(replicas, options.range, {
       reverse: options.reverse === true,
       keysOnly: options.keysOnly === true,
       limit: options.limit ?? Infinity,
@@ -229,11 +268,13 @@ export class LocalKeyspace implements Keyspace {
         'OVERLOADED',
         `the node has ${WATCHERS_MAX} watchers, its bound: watch on another node`,
       )
-    const chosen = (options.partitions ?? this.replicas.map((_, at) => at)).map((at) => this.#replica(at))
     const one = singleKey(options)
-    const replicas =
-      one === undefined ? chosen : chosen.filter((r) => r.state.partition === this.partitionOf(one))
-    for (const replica of replicas) if (replica.stopped !== undefined) throw replica.refusal()
+    const only = one === undefined ? undefined : this.partitionOf(one)
+    const replicas = this.#chosen(
+      only === undefined
+        ? options.partitions
+        : (options.partitions ?? [only]).filter((partition) => partition === only),
+    )
     await this.#checkResume(replicas, options)
     watchers.count += 1
     const inner = watchReplicas(replicas, options, clock, draining$)
@@ -259,7 +300,7 @@ export class LocalKeyspace implements Keyspace {
     const replica = this.#replicaOf(key)
     const consistency = await this.#freshness.of(replica, freshness)
     const { versions, complete } = rowHistory(
-      replica,
+      serving(replica),
       key,
       Math.min(limit === 0 ? HISTORY_ROWS_MAX : limit, HISTORY_ROWS_MAX),
     )
@@ -272,14 +313,13 @@ export class LocalKeyspace implements Keyspace {
 
   async outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult> {
     const replica = this.#replica(partition)
-    if (replica.stopped !== undefined) throw replica.refusal()
     const position = { keyspace: this.#options.name, partition, offset }
     await this.#freshness.of(replica, {
       consistency: 'session',
       token: { logIdentity: '', positions: [position] },
       deadline,
     })
-    if (offset < replica.state.historyStart)
+    if (offset < serving(replica).state.historyStart)
       throw new TidemarkError(
         'OUTCOME_EXPIRED',
         `partition ${partition} keeps outcomes from offset ${replica.state.historyStart} on; that of ${offset} is gone`,
@@ -317,41 +357,17 @@ function withReads(replica: Replica, written: Written, reads: TransactionReads):
   return { ...withoutReads(replica, written), reads: rows }
 }
 
-/** The key when the range holds just one. */
-function singleKey({ range }: WatchOptions): Uint8Array | undefined {
-  const { start, end } = range
-  if (end?.length !== start.length + 1 || end[start.length] !== 0) return undefined
-  return bytesToText(end.subarray(0, start.length)) === bytesToText(start) && start.length > 0
-    ? start
-    : undefined
+/** @throws why it does not answer */
+function serving(replica: Replica): Replica {
+  if (replica.refused !== undefined) throw replica.refused
+  return replica
 }
 
-/** The same iterator; `done` is called once when it ends or is returned. */
-function counted<T>(inner: AsyncIterableIterator<T>, done: () => void): AsyncIterableIterator<T> {
-  let open = true
-  const end = (): void => {
-    if (open) done()
-    open = false
-  }
-  return {
-    async next() {
-      try {
-        const result = await inner.next()
-        if (result.done === true) end()
-        return result
-      } catch (caught) {
-        end()
-        throw caught
-      }
-    },
-    async return(value?: unknown) {
-      end()
-      return (await inner.return?.(value)) ?? { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
-}
+export const elsewhere = (keyspace: string, partition: Partition): TidemarkError =>
+  new TidemarkError(
+    'PARTITION_ELSEWHERE',
+    `this node has no replica of partition ${partition} of keyspace ${keyspace}: go to a node that the map of the cluster names`,
+    { metadata: { keyspace, partition: String(partition) } },
+  )
 
 const show = (key: Uint8Array): string => JSON.stringify(Buffer.from(key).toString('utf8').slice(0, 64))

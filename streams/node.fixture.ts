@@ -39,7 +39,6 @@ export async function openTestNode(): Promise<TestNode> {
     const node = await openNode({
       cluster: 'test',
       nodeId: 'n1',
-      address: '127.0.0.1:7400',
       zone: '',
       log,
       logKind: 'memory',
@@ -52,6 +51,7 @@ export async function openTestNode(): Promise<TestNode> {
       replication: 1,
       dev: true,
     })
+    node.join('127.0.0.1:7400')
     if (!node.ready)
       await new Promise<void>((resolve) => {
         const end = node.onReady((ready) => {

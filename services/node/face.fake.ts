@@ -4,8 +4,8 @@
  * nodes may share one FakeTruth, as nodes of a cluster share the log; each serves the partitions that are not `elsewhere`.
  */
 import { ReplaySubject } from 'rxjs'
-import type { ClusterMap } from '../../streams/core/cluster-map.ts'
 import { bytesToText, compareBytes } from '../../streams/core/bytes.ts'
+import type { ClusterMap } from '../../streams/core/cluster-map.ts'
 import { checkKey, checkMutation } from '../../streams/core/checks.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { VALUE_BYTES_MAX, WATCHERS_MAX } from '../../streams/core/limits.ts'
@@ -165,6 +165,22 @@ export class FakeNode implements TidemarkNode {
     )
   }
 
+  async deleteKeyspace(name: string): Promise<void> {
+    this.keyspace(name)
+    this.spaces.delete(name)
+  }
+
+  /** Where it said that it is reached. */
+  address = ''
+
+  join(address: string): void {
+    this.address = address
+  }
+
+  async drain(): Promise<void> {
+    this.setReady(false)
+  }
+
   onReady(listener: (ready: boolean) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -184,14 +200,10 @@ export class FakeNode implements TidemarkNode {
     for (const settle of this.#settled.splice(0)) settle()
   }
 
-  join(): void {}
-
   async transferLeadership(keyspace: string, place: Partition, to: string): Promise<string> {
     this.transferred.push(`${keyspace}/${place}/${to}`)
     return to
   }
-
-  async drain(): Promise<void> {}
 
   async close(): Promise<void> {
     this.closed = true

@@ -1,7 +1,7 @@
 /**
- * A node from start to end. It begins in the order HTTP (so that orchestrators see that it lives), log and replicas, gRPC; it
- * drains in the order: health says NOT_SERVING and streams end, no new call is taken, calls in flight finish, replicas and log
- * close, HTTP closes.
+ * A node from start to end. It begins in the order HTTP (so that orchestrators see that it lives), log and replicas, gRPC, and
+ * tells the cluster where it is reached; it drains in the order: health says NOT_SERVING, others take over what it leads, streams
+ * end, no new call is taken, calls in flight finish, replicas and log close, HTTP closes.
  */
 import { addressText, type Address } from './address.ts'
 import { DRAIN_MS } from '../../streams/core/limits.ts'
@@ -77,6 +77,7 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
       drain: () => running.stop(),
     }
     const grpc = await serveGrpc(serving, config.grpcListen, config.connectionAgeMs)
+    node.join(addressText(config.grpcAdvertise ?? grpc.address))
     const stopReporting = await reportToDatadog(config, measured, logger)
     const result = finish({ config, logger, node: routed, grpc, http, draining, stopReporting })
     running.stop = () => void result.stop()
@@ -102,11 +103,13 @@ function finish({ config, logger, node, grpc, http, draining, stopReporting }: P
   const forget = node.onReady((ready) => {
     const replicas = `${node.replicas().length} replicas`
     if (ready) logger.info(`ready: all ${replicas} are live`)
-    else if (!draining.signal.aborted)
+    else if (stopping === undefined)
       logger.warn(`not ready: of ${replicas} some are not live, or the log does not answer`)
   })
   const drain = async (): Promise<void> => {
     const deadline = Date.now() + DRAIN_MS
+    // The others take over what this node leads while it still answers.
+    await node.drain(Date.now() + DRAIN_MS / 2)
     draining.abort()
     if (!(await grpc.stop(deadline)))
       logger.warn(`calls were cut off that did not finish in ${DRAIN_MS / 1000} s`)

@@ -8,7 +8,6 @@ import { openNode } from '../../streams/node.ts'
 import type { Telemetry } from '../../streams/ports.ts'
 import { openStore } from '../../streams/store/rocksdb.ts'
 import { systemClock, systemRandom } from '../../streams/system.ts'
-import { addressText } from './address.ts'
 import type { Config } from './config.ts'
 import { keptNodeId } from './node-id.ts'
 
@@ -27,7 +26,6 @@ export async function openConfigured(
     return await openNode({
       cluster: config.cluster,
       nodeId,
-      address: addressText(config.grpcAdvertise ?? config.grpcListen),
       zone: config.zone,
       log,
       logKind: config.log,

@@ -59,6 +59,7 @@ export const CATALOGUE = {
   NOT_A_NUMBER: row('FAILED_PRECONDITION', 409, false, 'the row that should be incremented is not decimal text of a signed 64-bit number', 'put a number first'),
   NUMBER_OVERFLOW: row('FAILED_PRECONDITION', 409, false, 'the sum does not fit into a signed 64-bit number', 'use a smaller delta'),
   REQUEST_ID_FORGOTTEN: row('FAILED_PRECONDITION', 409, false, 'the sequence is older than what the dedupe window of its session remembers: this record changed nothing, an earlier one with the id may have', 'read the row to learn what stands'),
+  NOT_LEADER: row('FAILED_PRECONDITION', 409, false, 'the node does not lead the partition', 'ask the node that the metadata names as leader'),
   COMPACTED: row('OUT_OF_RANGE', 410, false, 'the history that the request needs is no longer kept', 'start again from the earliest position that the message names, or from now with initial rows'),
   OUTCOME_EXPIRED: row('OUT_OF_RANGE', 410, false, 'the outcome of this position is no longer kept', 'read the row instead'),
   OUTCOME_UNKNOWN: row('NOT_FOUND', 404, false, 'no record stands at this position (a control record, an aborted transaction or a gap)', 'ask for the offset that the ack of the write named'),

@@ -201,6 +201,25 @@ export const MAP_INFLATED_BYTES_MAX = 8 * MiB
 export const LEADER_LAG_RECORDS = 10_000
 /** Records from the end of the log at which a live replica calls itself behind; it is near again within LEADER_LAG_RECORDS. */
 export const LEADER_BEHIND_RECORDS = 10 * LEADER_LAG_RECORDS
+/** Milliseconds between two looks at which topics the log has: keyspaces that others created or deleted show up within this. */
+export const TOPICS_LOOK_MS = 3000
+/** Milliseconds after which a member tells how far its replicas are, though nothing else changed: what an election goes by. */
+export const PROGRESS_MS = 1000
+/** Records of a partition that are read to learn whether its keyspace is set up; its creator writes the first one. */
+export const HEAD_RECORDS_MAX = 1000
+/** Milliseconds that a leader waits for the creator of a keyspace to set it up before it does so itself. */
+export const FORMAT_GRACE_MS = 5000
+/** Replicas that a node builds at a time from a long log: more would not be quicker, and slow down those that serve. */
+export const BUILDS_AT_ONCE_MAX = 4
+/** Records up to which building a replica takes no turn: it is done in a moment. */
+export const BUILD_RECORDS_SMALL = 10_000
+/** Milliseconds between two attempts to build a replica again that was found damaged: a bad disk must not do it for ever. */
+export const REBUILD_MS = 60_000
+/** Milliseconds that writes and reads on their way get before their replica moves away from the node. */
+export const GIVE_UP_MS = 2000
+/** Milliseconds for a leadership to move where somebody asked for it. */
+export const TRANSFER_MS = 10_000
+
 // ---- copies and snapshots -------------------------------------------------------------------------------------
 
 /** Bytes of a chunk of a copy, about: one message, one store batch, a few milliseconds of this thread. */

@@ -5,7 +5,7 @@ import { LEADER_BEHIND_RECORDS, LEADER_LAG_RECORDS } from './limits.ts'
 import type { Offset } from './types.ts'
 
 /**
- * Whether the difference can alter the map. It asks for nothing new when a node
+ * Whether the difference between two announcements in a row can alter the map. It asks for nothing new when a node
  * - has applied more, or begins to build a replica: the map lists it as warming already;
  * - takes a leadership: the map named it;
  * - is behind and leads nothing, or forgets a handover of what it does not lead any more.
@@ -27,6 +27,7 @@ export function changesMap(before: MemberState, after: MemberState): boolean {
 /**
  * Whether a live replica is too far from the end of the log to lead. It stays what it was between the two bounds, so that it does not
  * change with each look.
+ * @param was true at first: what has just become live shows first that it keeps up
  * @param applied offset of the next record to apply
  * @param end offset that the next record of the log gets, as last seen
  */

@@ -11,7 +11,7 @@
  * - Who leads keeps it, unless it drains, is behind while another is not, holds no target while all targets are live, hands it over, or
  *   leads more than its even share. Then the map names nobody; when the leader has said that it gave up, the next one names another.
  * - A partition that nobody leads goes to a live replica that is near the furthest one, on the node that leads least.
- * - What was handed over stays where it is while both nodes live.
+ * - What was handed over stays where it is while both nodes live, and counts as if it had not been: nothing moves in exchange for it.
  * Counts differ by at most one where replicas permit it. Nothing moves that need not.
  */
 import { must } from './assert.ts'
@@ -60,6 +60,8 @@ interface Holder {
 /** A leadership that goes to a node whatever is even. */
 interface Wish {
   readonly to: string
+  /** Node that asked for it. Leadership is even as if that one led still: otherwise another would come to it in exchange. */
+  readonly by: string
   /** Incarnation of the node that asked for it. */
   readonly handedBy: string
 }
@@ -92,10 +94,10 @@ function planTopic(
     for (const replica of new Map(here.map((one) => [one.partition, one])).values())
       holders[replica.partition]?.push({ nodeId, draining, held: replica })
     for (const { topic: of, partition, to } of handovers)
-      if (of === topic) wishes[partition]?.set(nodeId, { to, handedBy: incarnation })
+      if (of === topic) wishes[partition]?.set(nodeId, { to, by: nodeId, handedBy: incarnation })
   }
   const places = members.filter(({ draining }) => !draining)
-  const incarnations = new Set(members.map(({ incarnation }) => incarnation))
+  const incarnations = new Map(members.map(({ incarnation, nodeId }) => [incarnation, nodeId]))
   return holders.map((held, partition) => {
     const targets = targetsOf(topic, partition, places, replication)
     const asked = wishes[partition] ?? new Map<string, Wish>()
@@ -126,7 +128,7 @@ function planLeader(
   holders: readonly Holder[],
   targets: readonly string[],
   wishes: ReadonlyMap<string, Wish>,
-  incarnations: ReadonlySet<string>,
+  incarnations: ReadonlyMap<string, string>,
 ): Pick<PartitionPlan, 'leader' | 'keeps' | 'options' | 'wish'> {
   // What is not live leads nothing, whatever it says.
   const live = holders.filter(({ held }) => held.live)
@@ -154,11 +156,12 @@ function planLeader(
   const asked = (leader === undefined ? [...wishes.values()] : [wishes.get(leader.nodeId)]).find(
     (wish) => wish !== undefined && options.includes(wish.to),
   )
-  const handedBy = leader?.held.handedBy
+  const handedBy = keeps ? leader.held.handedBy : undefined
+  const by = handedBy === undefined ? undefined : incarnations.get(handedBy)
   const pinned =
-    keeps && handedBy !== undefined && incarnations.has(handedBy)
-      ? { to: leader.nodeId, handedBy }
-      : undefined
+    leader === undefined || handedBy === undefined || by === undefined
+      ? undefined
+      : { to: leader.nodeId, by, handedBy }
   return { leader: leader?.nodeId, keeps, options, wish: asked ?? pinned }
 }
 
@@ -189,7 +192,7 @@ function chooseLeaders(
   const index = (nodeId: string): number => must(indexes.get(nodeId), 'a member')
   const base = members.map(() => 0)
   for (const { wish } of partitions)
-    if (wish !== undefined) base[index(wish.to)] = (base[index(wish.to)] ?? 0) + 1
+    if (wish !== undefined) base[index(wish.by)] = (base[index(wish.by)] ?? 0) + 1
   const open = partitions.filter(({ options, wish }) => wish === undefined && options.length > 0)
   const leads = open.map(({ group, options, leader, keeps }): Lead => ({
     group,

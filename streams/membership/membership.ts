@@ -11,13 +11,14 @@ export interface Membership {
   readonly map$: Observable<ClusterMap>
   /**
    * False while this member may have been taken for dead without knowing it: it goes on serving what it holds, and acts as leader
-   * of nothing. Replays the last value.
+   * of nothing. Replays the last value. True again only after a map that was made with this member in it.
    */
   readonly connected$: Observable<boolean>
   /**
-   * What this node says of itself from now on; the first call joins. A change that can alter the map (a topic, a replica that
-   * became live or stopped, a leadership taken or given up, draining, a handover) leads to a new map soon; mere progress of `applied` is told with the
-   * next change.
+   * What this node says of itself from now on; the first call joins. A change that can alter the map (`changesMap`: a topic, a
+   * replica that became live or stopped, a leadership given up, draining, a handover) leads to a new map soon; anything else is told
+   * with the next change. A node that a map names as leader says so (`leading`) before its subscriber returns: the map after the next
+   * one is made from that.
    */
   announce(state: MemberState): void
   /** Leaves: the others get a map without this node. */

@@ -153,3 +153,44 @@ function builds(store: Store): readonly { readonly prefix: Prefix; readonly of: 
   cursor.close()
   return found
 }
+
+// ---- replicas that are given up ----
+
+export interface StoredReplica {
+  readonly topic: string
+  readonly partition: Partition
+  readonly prefix: Prefix
+}
+
+/** All replicas of the store, by topic and partition. */
+export function storedReplicas(store: Store): readonly StoredReplica[] {
+  const cursor = store.cursor({ gte: ownKey('p'), lt: ownKey('q') })
+  const found: StoredReplica[] = []
+  for (let entries = cursor.next(500); entries.length > 0; entries = cursor.next(500))
+    for (const { key, value } of entries) {
+      const place = Buffer.from(key.subarray(5))
+      const end = place.length - 5
+      found.push({
+        topic: place.toString('utf8', 0, end),
+        partition: place.readUInt32BE(end + 1) as Partition,
+        prefix: Buffer.from(value),
+      })
+    }
+  cursor.close()
+  return found
+}
+
+/**
+ * Gives up a replica, if there is one: in one step its rows belong to nobody, then they are dropped. Ended in between, the next
+ * start drops them. @throws DISK_FULL
+ */
+export function releaseReplica(store: Store, topic: string, partition: Partition): void {
+  const prefix = knownPrefix(store, topic, partition)
+  if (prefix === undefined) return
+  const place = placeOf(topic, partition)
+  const batch = store.batch()
+  batch.delete(ownKey('p', place))
+  batch.put(ownKey('b', prefix), place)
+  store.write(batch)
+  dropBuild(store, prefix)
+}

@@ -11,6 +11,7 @@ import {
   sessionKey,
 } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
+import { TidemarkError } from '../core/errors.ts'
 import { collectNeeds } from '../core/needs.ts'
 import { bytesToText } from '../core/bytes.ts'
 import { decodeRow } from '../core/row.ts'
@@ -114,10 +115,18 @@ function readSession(from: LoadFrom, id: string, head: Uint8Array): Session {
   const keys: Buffer[] = []
   for (let chunk = session.firstChunk; chunk < session.nextChunk; chunk++)
     keys.push(chunkKey(from.prefix, id, chunk))
-  if (keys.length > 0)
-    addChunks(
-      session,
-      from.store.getMany(keys).filter((bytes) => bytes !== undefined),
-    )
+  if (keys.length === 0) return session
+  const chunks = from.store
+    .getMany(keys)
+    .map((bytes, at) => bytes ?? missingChunk(id, session.firstChunk + at))
+  addChunks(session, chunks)
   return session
+}
+
+/** Without it, a request id that was seen would count as new. */
+function missingChunk(id: string, chunk: number): never {
+  throw new TidemarkError(
+    'STORE_CORRUPT',
+    `piece ${chunk} of what is known of the session "${id}" is missing`,
+  )
 }

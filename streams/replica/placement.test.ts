@@ -13,9 +13,8 @@ import { systemClock, systemRandom } from '../system.ts'
 import { silent } from './replica.fake.ts'
 
 async function nodeOn(log: Log): Promise<TidemarkNode> {
-  return openNode({
+  const node = await openNode({
     cluster: 'test',
-    address: '127.0.0.1:7400',
     zone: '',
     nodeId: 'n1',
     log,
@@ -29,6 +28,11 @@ async function nodeOn(log: Log): Promise<TidemarkNode> {
     replication: 1,
     dev: true,
   })
+  node.join('127.0.0.1:7400')
+  // Each replica knows where it stands: live, or stopped.
+  while (node.replicas().length < 2 || node.replicas().some(({ state }) => state === 'restoring'))
+    await systemClock.sleep(5)
+  return node
 }
 
 /** A log whose topic `test.default` begins with these records in each partition. */

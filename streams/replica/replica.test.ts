@@ -227,7 +227,9 @@ describe('replica', () => {
       new LocalKeyspace({
         name: KEYSPACE,
         topic: 'test.default',
-        replicas: [replica],
+        partitions: 1,
+        replicas: new Map([[replica.state.partition, replica]]),
+        settings: () => ({ partitionBy: { kind: 'key' }, valueBytesMax: 1024, packing: true }),
         log: script.log,
         writer: new Writer(script.log, systemClock, 'w'),
         clock: systemClock,

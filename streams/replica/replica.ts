@@ -84,6 +84,8 @@ export class Replica {
   #state: PartitionState
   #subscription: Subscription | undefined
   #stopped: Stopped | undefined
+  /** Why nobody is served here any more. */
+  #left: TidemarkError | undefined
   #logEnd: Offset
   #logEndSeenAt: number
   #restoreUntil: Offset | undefined
@@ -162,6 +164,11 @@ export class Replica {
     this.applied$.error(this.refusal())
   }
 
+  /** Why a call cannot be answered from here; look again after whatever was awaited, in the turn that reads. */
+  get refused(): TidemarkError | undefined {
+    return this.#stopped === undefined ? this.#left : this.refusal()
+  }
+
   refusal(): TidemarkError {
     const { reason, message } = this.#stopped ?? { reason: 'INTERNAL', message: 'not stopped' }
     const { partition } = this.#state
@@ -195,13 +202,15 @@ export class Replica {
     return this.#nextDue
   }
 
-  async close(): Promise<void> {
+  /** @param why - what those hear who wait, or come later */
+  async close(why = new TidemarkError('NODE_DRAINING', 'the node is shutting down')): Promise<void> {
+    this.#left ??= why
     this.#closing.next()
     this.#closing.complete()
     this.#subscription?.unsubscribe()
     // What failed has stopped the replica already.
     await this.#busy.catch(() => undefined)
-    this.waiters.fail(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
+    this.waiters.fail(this.#left)
     this.applied$.complete()
   }
 

@@ -70,7 +70,7 @@ export async function* watchReplicas(
       if (draining)
         throw new TidemarkError('NODE_DRAINING', 'the node is shutting down: resume on another one')
       for (const place of places) {
-        if (place.replica.stopped !== undefined) throw place.replica.refusal()
+        if (place.replica.refused !== undefined) throw place.replica.refused
         if (place.next >= place.replica.state.next) continue
         quiet = false
         if (place.next < place.replica.recent.start && place.next < place.replica.state.historyStart)
@@ -190,6 +190,8 @@ function checkDelta({ replica, next }: Place, options: WatchOptions): void {
 function* rowEvents(place: Place, range: KeyRange, since: number): IterableIterator<readonly WatchEvent[]> {
   const { replica } = place
   const { time, partition } = replica.state
+  // The caller took its time: rows of a replica that has moved away are gone.
+  if (replica.refused !== undefined) throw replica.refused
   const cursor = replica.store.cursor(rowSpan(replica.prefix, range.start, range.end))
   try {
     for (

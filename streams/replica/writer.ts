@@ -21,9 +21,11 @@ import { PackWriter } from '../core/messages.ts'
 import { assert, must } from '../core/assert.ts'
 import type { Mutation, Outcome } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
-import type { Log } from '../log/log.ts'
+import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
+import { bytesOf } from './mutation-bytes.ts'
 import type { Replica } from './replica.ts'
+import { late, overloaded } from './write-refusals.ts'
 
 /** What a write got: with `logged` only its place. */
 export interface Written {
@@ -70,11 +72,13 @@ interface Lane {
 }
 
 export class Writer {
-  readonly #log: Log
+  readonly #log: Appender
   readonly #clock: Clock
   readonly #session: string
   readonly #lanes: readonly Lane[]
   readonly #queues = new Map<Replica, Queue>()
+  /** Where the sequences of partitions go on whose replicas were forgotten: a request id is never used twice. */
+  readonly #sequences = new Map<string, number>()
   readonly #flights = new Set<Flight>()
   readonly #stopSweep: () => void
   #count = 0
@@ -83,7 +87,7 @@ export class Writer {
   #whenIdle: (() => void)[] = []
 
   /** @param session - a name that no other writer ever had */
-  constructor(log: Log, clock: Clock, session: string) {
+  constructor(log: Appender, clock: Clock, session: string) {
     this.#log = log
     this.#clock = clock
     this.#session = session
@@ -129,7 +133,7 @@ export class Writer {
     return new Promise((resolve, reject) => {
       let queue = this.#queues.get(replica)
       if (queue === undefined) {
-        queue = { replica, waiting: [], sequence: 0 }
+        queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0 }
         this.#queues.set(replica, queue)
       }
       const done = (written: Written): void => {
@@ -333,6 +337,26 @@ export class Writer {
           this.#refuse(pending, late('before it was appended: it changed nothing'))
   }
 
+  /** Whether something is on its way to the replica. */
+  owes(replica: Replica): boolean {
+    if ((this.#queues.get(replica)?.waiting.length ?? 0) > 0) return true
+    return [...this.#flights].some((flight) => flight.replica === replica)
+  }
+
+  /** The replica has left the node: what is on its way to it has an outcome that this node will not learn. */
+  forget(replica: Replica): void {
+    const error = new TidemarkError(
+      'WRITE_UNKNOWN',
+      'the replica moved to another node, the outcome is unknown',
+    )
+    for (const flight of this.#flights) if (flight.replica === replica) this.#fail(flight, error)
+    const queue = this.#queues.get(replica)
+    if (queue === undefined) return
+    for (const pending of queue.waiting.splice(0)) this.#refuse(pending, replica.refused ?? error)
+    this.#queues.delete(replica)
+    this.#sequences.set(nameOf(replica), queue.sequence)
+  }
+
   /** Takes no new writes; resolves when those in flight are answered, or when the deadline has passed. */
   async drain(deadline: number): Promise<void> {
     this.#draining = true
@@ -351,6 +375,8 @@ export class Writer {
       for (const pending of queue.waiting.splice(0)) this.#refuse(pending, refused)
   }
 }
+
+const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`
 
 function makeRecord(
   waiting: readonly Pending[],
@@ -372,26 +398,3 @@ function makeRecord(
   }
   return { record: encodePack(pack.finish(), own), requestId: own }
 }
-
-/** Not less than the bytes of the mutation in a pack, as far as PACK_BYTES_TARGET and the bound of a record need it. */
-function bytesOf(mutation: Mutation): number {
-  let bytes = 64 + (mutation.requestId?.length ?? 0) + (mutation.traceparent?.length ?? 0)
-  if (mutation.kind === 'put')
-    return bytes + mutation.key.length + mutation.value.length + (mutation.contentType?.length ?? 0)
-  if (mutation.kind !== 'txn') return bytes + mutation.key.length
-  for (const compare of mutation.compares)
-    bytes += compare.key.length + (compare.target === 'value' ? compare.value.length : 8)
-  for (const changes of [mutation.thenChanges, mutation.elseChanges])
-    for (const change of changes)
-      bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
-  return bytes
-}
-
-const late = (when: string): TidemarkError =>
-  new TidemarkError('DEADLINE_EXCEEDED', `the deadline of the write passed ${when}`)
-
-const overloaded = (count: number, bytes: number): TidemarkError =>
-  new TidemarkError(
-    'OVERLOADED',
-    `the node has ${count} writes of ${bytes} bytes in flight, it takes ${WRITES_IN_FLIGHT_MAX} and ${WRITE_BYTES_IN_FLIGHT_MAX}: retry later`,
-  )

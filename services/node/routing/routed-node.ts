@@ -53,6 +53,10 @@ export class RoutedNode implements TidemarkNode {
     return this.local.createKeyspace(name, settings)
   }
 
+  deleteKeyspace(name: string): Promise<void> {
+    return this.local.deleteKeyspace(name)
+  }
+
   replicas(): readonly ReplicaStatus[] {
     return this.local.replicas()
   }

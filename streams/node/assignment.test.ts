@@ -1,0 +1,63 @@
+import { expect } from 'chai'
+import type { ClusterMap, MapPlacement } from '../core/cluster-map.ts'
+import { type Here, copiesElsewhere, nextStep } from './assignment.ts'
+
+const placed = (leader: string | undefined, replicas: string[], warming: string[] = []): MapPlacement => ({
+  leader,
+  replicas,
+  warming,
+})
+const none: Here = { state: 'none' }
+const running: Here = { state: 'running' }
+const corrupt: Here = { state: 'stopped', reason: 'STORE_CORRUPT' }
+
+describe('the next step for a partition', () => {
+  const cases: readonly [string, Here, MapPlacement, string][] = [
+    ['opens what the map lets warm', none, placed('b', ['b'], ['a']), 'open'],
+    ['opens what the map counts as live here, though it is not', none, placed('b', ['a', 'b']), 'open'],
+    ['leaves alone what others have', none, placed('b', ['b', 'c']), 'keep'],
+    ['keeps what it has and should have', running, placed('a', ['a', 'b']), 'keep'],
+    ['gives up what enough others have live', running, placed('b', ['b', 'c']), 'close'],
+    ['keeps it while too few others are live', running, placed('b', ['b'], ['c']), 'keep'],
+    ['keeps it while nobody leads', running, placed(undefined, ['b', 'c']), 'keep'],
+    ['keeps it where nobody has a replica', running, placed(undefined, []), 'keep'],
+    ['rebuilds damage while others are live', corrupt, placed('b', ['b'], ['a']), 'rebuild'],
+    ['keeps damage where it is the last one', corrupt, placed(undefined, ['a']), 'keep'],
+    ['keeps damage that others have too', corrupt, placed(undefined, ['b'], ['a']), 'keep'],
+    [
+      'never rebuilds what people must look at',
+      { state: 'stopped', reason: 'FORMAT_TOO_NEW' },
+      placed('b', ['b'], ['a']),
+      'keep',
+    ],
+    [
+      'nor where the log lost its end',
+      { state: 'stopped', reason: 'LOG_TRUNCATED' },
+      placed('b', ['b'], ['a']),
+      'keep',
+    ],
+  ]
+  for (const [name, here, placement, step] of cases)
+    it(name, () => {
+      expect(nextStep(here, 'a', placement, 2)).to.equal(step)
+    })
+
+  it('asks for as many copies elsewhere as there can be, and for one at least', () => {
+    const node = (nodeId: string, draining = false): ClusterMap['nodes'][number] => ({
+      nodeId,
+      incarnation: '1',
+      address: '',
+      zone: '',
+      draining,
+    })
+    const map = (...nodes: ClusterMap['nodes'][number][]): ClusterMap => ({
+      generation: 1,
+      nodes,
+      topics: [],
+    })
+    expect(copiesElsewhere(map(node('a'), node('b'), node('c'), node('d')), 'a', 3)).to.equal(3)
+    expect(copiesElsewhere(map(node('a'), node('b'), node('c')), 'a', 3)).to.equal(2)
+    expect(copiesElsewhere(map(node('a'), node('b'), node('c', true)), 'a', 3)).to.equal(1)
+    expect(copiesElsewhere(map(node('a')), 'a', 3)).to.equal(1)
+  })
+})

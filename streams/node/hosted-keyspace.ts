@@ -1,0 +1,254 @@
+/**
+ * One keyspace as this node hosts it: its replicas come and go as the map says, one step at a time for each partition.
+ * A replica that leaves is taken out of sight first (new calls go elsewhere), then what is on its way gets a moment, then it is
+ * closed, then its rows are dropped. A step that failed is tried again later; the map that is obeyed is always the newest.
+ */
+import type { ClusterMap, MapPlacement, MapSettings, MapTopic } from '../core/cluster-map.ts'
+import { TidemarkError } from '../core/errors.ts'
+import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
+import type { Partition } from '../core/types.ts'
+import { LocalKeyspace, elsewhere } from '../keyspace.ts'
+import type { TopicDescription } from '../log/log.ts'
+import { releaseReplica } from '../replica/catalogue.ts'
+import type { Replica } from '../replica/replica.ts'
+import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
+import type { NodeContext } from './context.ts'
+import { DEFAULT_SETTINGS, writeFormat } from './keyspace-setup.ts'
+import { openReplica, openStored } from './open-replica.ts'
+
+/** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
+const RETRY_MS = 1000
+const LOOK_MS = 10
+
+export class HostedKeyspace {
+  readonly name: string
+  readonly topic: TopicDescription
+  readonly replicas = new Map<Partition, Replica>()
+  /** What services see of it. */
+  readonly face: LocalKeyspace
+  readonly #context: NodeContext
+  /** Those that the store held when the node started: they catch up before the node is ready. */
+  readonly #restarted = new Set<Partition>()
+  readonly #steps = new Map<Partition, Promise<void>>()
+  readonly #rebuiltAt = new Map<Partition, number>()
+  readonly #troubled = new Set<Partition>()
+  readonly #unformatted = new Map<Partition, number>()
+  #head: MapSettings | undefined
+  #map: ClusterMap | undefined
+  #placed: MapTopic | undefined
+  readonly #closing = new AbortController()
+  #closed: Promise<void> | undefined
+
+  constructor(context: NodeContext, name: string, topic: TopicDescription) {
+    this.#context = context
+    this.name = name
+    this.topic = topic
+    const { log, clock } = context.options
+    this.face = new LocalKeyspace({
+      name,
+      topic: topic.topic,
+      partitions: topic.partitions,
+      replicas: this.replicas,
+      settings: () => this.#placed?.settings ?? this.#head,
+      log,
+      writer: context.writer,
+      clock,
+      draining$: context.draining$,
+      watchers: context.watchers,
+    })
+  }
+
+  /** Begins with what the store holds. */
+  openStored(): void {
+    for (let at = 0; at < this.topic.partitions; at++) {
+      const partition = at as Partition
+      const replica = openStored(this.#context, { keyspace: this.name, topic: this.topic, partition })
+      if (replica === undefined) continue
+      this.replicas.set(partition, replica)
+      this.#restarted.add(partition)
+    }
+  }
+
+  /** What the head of the log says, for as long as no replica here and no map knows better. */
+  learn(settings: MapSettings): void {
+    this.#head = settings
+  }
+
+  /** As the newest map has it; undefined before the first that knows this incarnation of the topic. */
+  placement(partition: Partition): MapPlacement | undefined {
+    return this.#placed?.placements[partition]
+  }
+
+  obey(map: ClusterMap): void {
+    this.#map = map
+    this.#placed = map.topics.find(
+      ({ topic, identity }) => topic === this.topic.topic && identity === this.topic.identity,
+    )
+    this.review()
+  }
+
+  /** Takes the next step wherever there is one. */
+  review(): void {
+    for (let at = 0; at < (this.#placed?.placements.length ?? 0); at++) this.#advance(at as Partition)
+  }
+
+  /** Every replica that the map counts on is live, and those that the node started with have caught up. */
+  get ready(): boolean {
+    const { nodeId } = this.#context.options
+    return (this.#placed?.placements ?? []).every(({ replicas, warming }, at) => {
+      const replica = this.replicas.get(at as Partition)
+      if (replicas.includes(nodeId)) return replica?.status === 'live'
+      const returning = warming.includes(nodeId) && this.#restarted.has(at as Partition)
+      return !returning || replica?.status !== 'restoring'
+    })
+  }
+
+  /** Whether a keyspace that was just created can be used: each partition is served somewhere, and here where it should be. */
+  get usable(): boolean {
+    const { nodeId } = this.#context.options
+    const placements = this.#placed?.placements ?? []
+    const here = (partition: number): boolean => {
+      const replica = this.replicas.get(partition as Partition)
+      return replica?.stopped !== undefined || (replica?.status === 'live' && replica.state.configured)
+    }
+    return (
+      placements.length > 0 &&
+      placements.every(({ replicas }, at) => replicas.length > 0 && (!replicas.includes(nodeId) || here(at)))
+    )
+  }
+
+  /** A leader sets up a partition that nobody did: its creator died, or a stranger made the topic. */
+  setUpIfForgotten(replica: Replica): void {
+    const { clock, telemetry } = this.#context.options
+    const { partition, configured } = replica.state
+    if (configured) return
+    const now = clock.now()
+    const due = this.#unformatted.get(partition) ?? now + FORMAT_GRACE_MS
+    this.#unformatted.set(partition, due)
+    // Partition 0 decides for all, as it does for creators.
+    const settings = this.face.settings ?? (partition === 0 ? DEFAULT_SETTINGS : undefined)
+    if (now < due || settings === undefined) return
+    this.#unformatted.set(partition, now + FORMAT_GRACE_MS)
+    writeFormat(this.#context.appender, this.topic, partition, settings).catch((caught: unknown) => {
+      telemetry.trouble(
+        `partition ${partition} of ${this.topic.topic} is not set up: ${TidemarkError.from(caught).message}`,
+      )
+    })
+  }
+
+  /** Leaves the rows where they are. Idempotent. */
+  close(why?: TidemarkError): Promise<void> {
+    this.#closed ??= this.#close(why)
+    return this.#closed
+  }
+
+  async #close(why?: TidemarkError): Promise<void> {
+    this.#closing.abort()
+    const leaving = [...this.replicas.values()]
+    await Promise.all(leaving.map((replica) => this.#leave(replica, why)))
+    await Promise.all(this.#steps.values())
+    // What a step opened meanwhile.
+    await Promise.all([...this.replicas.values()].map((replica) => this.#leave(replica, why)))
+  }
+
+  /** Closes it and drops all rows: the topic is gone. */
+  async drop(why: TidemarkError): Promise<void> {
+    await this.close(why)
+    this.replicas.clear()
+    for (let at = 0; at < this.topic.partitions; at++)
+      releaseReplica(this.#context.options.store, this.topic.topic, at as Partition)
+  }
+
+  async #leave(replica: Replica, why?: TidemarkError): Promise<void> {
+    await replica.close(why)
+    this.#context.writer.forget(replica)
+  }
+
+  // ---- steps ----
+
+  #next(partition: Partition): Step {
+    const { nodeId, clock, bootstrap } = this.#context.options
+    const placement = this.placement(partition)
+    if (placement === undefined || this.#map === undefined || this.#closed !== undefined) return 'keep'
+    const stopped = this.replicas.get(partition)?.stopped
+    const here: Here = !this.replicas.has(partition)
+      ? { state: 'none' }
+      : stopped === undefined
+        ? { state: 'running' }
+        : { state: 'stopped', reason: stopped.reason }
+    const copies = copiesElsewhere(this.#map, nodeId, this.#placed?.replication ?? 1)
+    const step = nextStep(here, nodeId, placement, copies)
+    if (step !== 'rebuild') return step
+    if (stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined) return 'keep'
+    return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
+  }
+
+  #advance(partition: Partition): void {
+    if (this.#steps.has(partition)) return
+    const step = this.#next(partition)
+    if (step === 'keep') return
+    const { telemetry, clock } = this.#context.options
+    const name = `partition ${partition} of ${this.topic.topic}`
+    const taken = this.#take(step, partition)
+      .then(
+        () => {
+          if (this.#troubled.delete(partition)) telemetry.recovered(`${name} moves on`)
+        },
+        async (caught: unknown) => {
+          if (this.#closed !== undefined) return
+          if (!this.#troubled.has(partition))
+            telemetry.trouble(`${name} cannot ${step} here: ${TidemarkError.from(caught).message}`)
+          this.#troubled.add(partition)
+          await clock.sleep(RETRY_MS)
+        },
+      )
+      .then(() => {
+        this.#steps.delete(partition)
+        this.#context.changed()
+        this.#advance(partition)
+      })
+    this.#steps.set(partition, taken)
+  }
+
+  async #take(step: Exclude<Step, 'keep'>, partition: Partition): Promise<void> {
+    if (step === 'open') return this.#open(partition)
+    if (step === 'rebuild') {
+      this.#rebuiltAt.set(partition, this.#context.options.clock.now())
+      this.#restarted.delete(partition)
+    }
+    await this.#giveUp(partition)
+  }
+
+  async #open(partition: Partition): Promise<void> {
+    const opening = { keyspace: this.name, topic: this.topic, partition }
+    const live = this.placement(partition)?.replicas ?? []
+    const { nodeId } = this.#context.options
+    const sources = (this.#map?.nodes ?? []).filter(
+      (node) => node.nodeId !== nodeId && live.includes(node.nodeId),
+    )
+    const replica = await openReplica(this.#context, opening, {
+      sources,
+      signal: this.#closing.signal,
+      wanted: () => this.#next(partition) === 'open',
+    })
+    if (replica !== undefined) this.replicas.set(partition, replica)
+  }
+
+  async #giveUp(partition: Partition): Promise<void> {
+    const { options, writer } = this.#context
+    const replica = this.replicas.get(partition)
+    if (replica !== undefined) {
+      this.replicas.delete(partition)
+      this.#context.changed()
+      const deadline = options.clock.now() + GIVE_UP_MS
+      while (
+        replica.stopped === undefined &&
+        (writer.owes(replica) || replica.waiters.size > 0) &&
+        options.clock.now() < deadline
+      )
+        await options.clock.sleep(LOOK_MS)
+      await this.#leave(replica, elsewhere(this.name, partition))
+    }
+    releaseReplica(options.store, this.topic.topic, partition)
+  }
+}

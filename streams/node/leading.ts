@@ -1,0 +1,136 @@
+/**
+ * Leading: what the map wants this node to lead, and what it does as leader. Nothing that is true of the data depends on it: what a
+ * leader writes carries its epoch, and apply ignores older ones (invariant I6).
+ *
+ *   (not named) ── the map names this node ──▶ named ── its `lead` record is applied ──▶ held ── another's is applied ──▶ lost
+ *        ▲                                                                                                              │
+ *        └───────────── the map names it no more ───────────────────────── a newer map names it again: named ◀──────────┘
+ *
+ * A node takes a partition once for each map that names it: two nodes with different maps do not take it from each other for ever.
+ * It acts only while it holds, and while membership knows that it is not taken for dead.
+ */
+import type { ClusterMap, Handover } from '../core/cluster-map.ts'
+import { encodeLead, encodeTick } from '../core/encode.ts'
+import type { NewRecord, Partition } from '../core/types.ts'
+import type { Clock } from '../ports.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { Writer } from '../replica/writer.ts'
+
+/** Milliseconds for a control record of the leader, and until a failed one is tried again. */
+const ACT_DEADLINE_MS = 5000
+const ACT_RETRY_MS = 1000
+
+type Claim = 'named' | 'held' | 'lost'
+
+export interface LeadingOptions {
+  readonly nodeId: string
+  readonly incarnation: string
+  readonly writer: Writer
+  readonly clock: Clock
+}
+
+const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`
+
+export class Leading {
+  /** False while this node may have been taken for dead: it acts as leader of nothing. */
+  connected = false
+  readonly #options: LeadingOptions
+  #claims = new Map<string, Claim>()
+  /** As the map says it of what this node leads. */
+  #handedBy = new Map<string, string>()
+  /** When the leader may act next on a replica; Infinity while it does. */
+  readonly #nextAct = new WeakMap<Replica, number>()
+  readonly #handovers = new Map<string, Handover>()
+
+  constructor(options: LeadingOptions) {
+    this.#options = options
+  }
+
+  obey(map: ClusterMap): void {
+    const before = this.#claims
+    this.#claims = new Map()
+    this.#handedBy = new Map()
+    for (const { topic, placements } of map.topics)
+      placements.forEach(({ leader, handedBy }, partition) => {
+        if (leader !== this.#options.nodeId) return
+        const name = nameOf(topic, partition)
+        if (handedBy !== undefined) this.#handedBy.set(name, handedBy)
+        this.#claims.set(name, before.get(name) === 'held' ? 'held' : 'named')
+      })
+  }
+
+  /** The map that named this node is not about this start of it. */
+  giveUpAll(): void {
+    this.#claims = new Map()
+  }
+
+  /** Whether it leads the partition or is about to: until it says otherwise the map names no other. */
+  claims(replica: Replica): { readonly leading: boolean; readonly handedBy?: string } {
+    const name = nameOf(replica.topic, replica.state.partition)
+    const claim = this.#claims.get(name)
+    const handedBy = this.#handedBy.get(name)
+    if (claim === undefined || claim === 'lost') return { leading: false }
+    return handedBy === undefined ? { leading: true } : { leading: true, handedBy }
+  }
+
+  /** Whether this node acts as leader of the partition. */
+  leads(replica: Replica): boolean {
+    return (
+      this.connected &&
+      replica.status === 'live' &&
+      replica.state.incarnation === this.#options.incarnation &&
+      this.#claims.get(nameOf(replica.topic, replica.state.partition)) === 'held'
+    )
+  }
+
+  /** Looks what is to be done as leader of the replica: take it, or expire the rows that are due in an idle partition. */
+  act(replica: Replica, now: number): void {
+    const name = nameOf(replica.topic, replica.state.partition)
+    const claim = this.#claims.get(name)
+    if (claim === undefined || !this.connected || replica.status !== 'live') return
+    const { nodeId, incarnation } = this.#options
+    const mine = replica.state.incarnation === incarnation
+    if (claim === 'named') {
+      // Its offset becomes the epoch once it is applied; until then this node acts as leader of nothing here.
+      if (mine) this.#claims.set(name, 'held')
+      else
+        this.#write(replica, encodeLead(nodeId, incarnation), now, () => {
+          // Taken; if another's record came right behind it, the next look finds that it is lost.
+          if (this.#claims.get(name) === 'named') this.#claims.set(name, 'held')
+        })
+      return
+    }
+    if (!mine) this.#claims.set(name, 'lost')
+    else if (claim === 'held' && replica.nextDue() <= Math.max(now, replica.state.time))
+      this.#write(replica, encodeTick(replica.state.epoch), now)
+  }
+
+  /** One control record at a time for each replica; a failed one is tried again at a later look. */
+  #write(replica: Replica, record: NewRecord, now: number, applied = (): void => undefined): void {
+    if (now < (this.#nextAct.get(replica) ?? 0)) return
+    this.#nextAct.set(replica, Infinity)
+    this.#options.writer.control(replica, record, now + ACT_DEADLINE_MS).then(
+      () => {
+        this.#nextAct.set(replica, 0)
+        applied()
+      },
+      () => this.#nextAct.set(replica, this.#options.clock.now() + ACT_RETRY_MS),
+    )
+  }
+
+  // ---- handing over ----
+
+  get handovers(): readonly Handover[] {
+    return [...this.#handovers.values()]
+  }
+
+  /** Says who shall lead; returns what takes that back. */
+  handOver(topic: string, partition: Partition, to: string): () => void {
+    const name = nameOf(topic, partition)
+    const handover = { topic, partition, to }
+    this.#handovers.set(name, handover)
+    return () => {
+      if (this.#handovers.get(name) === handover) this.#handovers.delete(name)
+    }
+  }
+}

@@ -1,0 +1,12 @@
+/** What the writer refuses, in one wording. */
+import { TidemarkError } from '../core/errors.ts'
+import { WRITES_IN_FLIGHT_MAX, WRITE_BYTES_IN_FLIGHT_MAX } from '../core/limits.ts'
+
+export const late = (when: string): TidemarkError =>
+  new TidemarkError('DEADLINE_EXCEEDED', `the deadline of the write passed ${when}`)
+
+export const overloaded = (count: number, bytes: number): TidemarkError =>
+  new TidemarkError(
+    'OVERLOADED',
+    `the node has ${count} writes of ${bytes} bytes in flight, it takes ${WRITES_IN_FLIGHT_MAX} and ${WRITE_BYTES_IN_FLIGHT_MAX}: retry later`,
+  )

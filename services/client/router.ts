@@ -30,9 +30,9 @@ export interface RouterOptions {
   readonly onLogIdentity: (logIdentity: string) => void
 }
 
-export class Router implements Dispatch {
-  settled = false
+export class Router {
   readonly retryUnreachable: boolean
+  #settled = false
   readonly #options: RouterOptions
   readonly #pool: LinkPool
   readonly #follower: MapFollower
@@ -62,7 +62,7 @@ export class Router implements Dispatch {
       onNone: (failure) => this.#onNoMap(failure),
       onLost: (link, failure) => {
         this.#lastFailure = failure
-        this.lost(link, failure)
+        this.#lost(link, failure)
       },
     })
   }
@@ -108,6 +108,20 @@ export class Router implements Dispatch {
     this.#pool.close()
   }
 
+  /** The part of the router that the pipelines of one node see. */
+  dispatchFor(link: NodeLink): Dispatch {
+    const settled = (): boolean => this.#settled
+    return {
+      retryUnreachable: this.retryUnreachable,
+      get settled() {
+        return settled()
+      },
+      pipelineFor: (operation) => this.pipelineFor(operation),
+      lost: (failure) => this.#lost(link, failure),
+      refused: (operation, failure) => this.#refused(link, operation, failure),
+    }
+  }
+
   // ---- choice -------------------------------------------------------------------------------------------------
 
   pipelineFor(operation: Operation): Pipeline {
@@ -120,9 +134,8 @@ export class Router implements Dispatch {
     const slot = this.#routes.slotOf(operation)
     if (slot === undefined) return this.any()
     if (!operation.isRead) return this.#leader(slot)
-    if (operation.beside?.pipeline !== undefined) {
-      return this.#beside(slot, operation.beside.pipeline.link) ?? this.#nearest(slot)
-    }
+    const first = operation.beside?.carrier?.node
+    if (first !== undefined) return this.#beside(slot, first) ?? this.#nearest(slot)
     const near = operation.consistency !== Consistency.CONSISTENCY_LINEARIZABLE
     return near ? this.#nearest(slot) : this.#leader(slot)
   }
@@ -137,7 +150,7 @@ export class Router implements Dispatch {
   }
 
   /** Another node that serves the place too; undefined where there is none. */
-  linkBeside(place: Place, link: NodeLink): NodeLink | undefined {
+  linkBeside(place: Place, link: object): NodeLink | undefined {
     const slot = this.#slotOf(place)
     return slot === undefined ? undefined : this.#beside(slot, link)
   }
@@ -214,7 +227,7 @@ export class Router implements Dispatch {
     return before?.reachable === true ? before : (reachable ?? this.#anyReachable())
   }
 
-  #beside(slot: Slot, first: NodeLink): NodeLink | undefined {
+  #beside(slot: Slot, first: object): NodeLink | undefined {
     for (const link of this.#linksOf(undefined, slot.nearestFirst.addresses)) {
       if (link !== first && this.#fit(link, slot)) return link
     }
@@ -223,12 +236,12 @@ export class Router implements Dispatch {
 
   // ---- events -------------------------------------------------------------------------------------------------
 
-  lost(link: NodeLink, failure: TidemarkError): void {
+  #lost(link: NodeLink, failure: TidemarkError): void {
     if (failure.reason === 'NODE_UNREACHABLE') return link.lost()
     this.#note(link, undefined, failure)
   }
 
-  refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
+  #refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
     if (!this.#note(link, operation, failure)) return false
     const next = this.#linkFor(operation)
     return next !== link && this.#fit(next, this.#slotOf(operation))
@@ -265,7 +278,7 @@ export class Router implements Dispatch {
   }
 
   onLinkChange(link: NodeLink): void {
-    if (link.up && !this.settled) {
+    if (link.up && !this.#settled) {
       this.#settleTimer ??= setTimeout(() => this.#settle(), CLIENT_MAP_WAIT_MS)
     }
     this.changed()
@@ -301,7 +314,7 @@ export class Router implements Dispatch {
   }
 
   #settle(): void {
-    this.settled = true
+    this.#settled = true
     clearTimeout(this.#settleTimer)
     this.changed()
     for (const pipeline of this.#pool.pipelines()) pipeline.flushSoon()

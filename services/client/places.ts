@@ -16,12 +16,17 @@
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { CLIENT_BYTES_IN_FLIGHT_MAX, CLIENT_IN_FLIGHT_MAX } from '../../streams/core/limits.ts'
 import { Fifo } from './fifo.ts'
-import type { Operation } from './operation.ts'
+import type { Home, Operation } from './operation.ts'
 
-export class Places {
+/** The ids of one client's operations: no two nodes get the same, so that no answer can be taken for that to another. */
+export interface Ids {
+  next: number
+}
+
+export class Places implements Home {
   /** First part of the request ids of the writes that get their sequence here. */
   readonly session: string
-  /** A sequence became free because its write ended elsewhere. */
+  /** A sequence became free. */
   readonly #onFreed: () => void
   #waitingReads = new Fifo<Operation>()
   #waitingWrites = new Fifo<Operation>()
@@ -30,14 +35,16 @@ export class Places {
   /** All that have a place, by id, in the order in which they got it. */
   readonly #placed = new Map<number, Operation>()
   readonly #sequencesTaken = new Uint8Array(CLIENT_IN_FLIGHT_MAX)
-  #nextId = 1
   #nextSequence = 1
   #waiting = 0
   #reads = 0
   #bytes = 0
 
-  constructor(session: string, onFreed: () => void = () => undefined) {
+  readonly #ids: Ids
+
+  constructor(session: string, ids: Ids = { next: 1 }, onFreed: () => void = () => undefined) {
     this.session = session
+    this.#ids = ids
     this.#onFreed = onFreed
   }
 
@@ -51,8 +58,8 @@ export class Places {
   }
 
   add(operation: Operation): void {
-    operation.id = this.#nextId
-    this.#nextId += 1
+    operation.id = this.#ids.next
+    this.#ids.next += 1
     this.#waiting += 1
     this.#lineOf(operation).push(operation)
   }
@@ -121,8 +128,12 @@ export class Places {
     operation.stage = 'done'
     const { home, sequence } = operation
     if (home === undefined || sequence === undefined) return
-    home.#sequencesTaken[sequence % CLIENT_IN_FLIGHT_MAX] = 0
-    if (home !== this) home.#onFreed()
+    home.freeSequence(sequence)
+  }
+
+  freeSequence(sequence: number): void {
+    this.#sequencesTaken[sequence % CLIENT_IN_FLIGHT_MAX] = 0
+    if (this.#waiting > 0) this.#onFreed()
   }
 
   /** Gives up all that `goes`, in order: those on their way first, then those that wait. They are for another to adopt. */
@@ -148,11 +159,14 @@ export class Places {
     operation.stage = 'queued'
   }
 
-  /** Takes over what other places gave up. */
+  /**
+   * Takes over what other places gave up. It gets another id: a frame with it may still be on its way where it was, even come
+   * back here, and a node refuses an id that it is working on.
+   */
   adopt(operation: Operation): void {
     if (operation.stage === 'waiting') return this.add(operation)
-    operation.id = this.#nextId
-    this.#nextId += 1
+    operation.id = this.#ids.next
+    this.#ids.next += 1
     this.#placed.set(operation.id, operation)
     this.#bytes += operation.bytes
     if (operation.isRead) this.#reads += 1

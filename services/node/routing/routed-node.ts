@@ -69,6 +69,10 @@ export class RoutedNode implements TidemarkNode {
     return this.local.onReady(listener)
   }
 
+  get copies(): TidemarkNode['copies'] {
+    return this.local.copies
+  }
+
   join(address: string): void {
     this.local.join(address)
   }

@@ -40,7 +40,7 @@ import {
 import type { Replica } from './replica/replica.ts'
 import { scanRows } from './replica/scan.ts'
 import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
-import type { Writer } from './replica/writer.ts'
+import type { Writer, Written } from './replica/writer.ts'
 import type { Observable } from 'rxjs'
 
 export interface KeyspaceOptions {
@@ -97,36 +97,32 @@ export class LocalKeyspace implements Keyspace {
 
   // ---- writing ----
 
-  async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
+  // Not async, one promise for each write: this is the narrowest place of all writing.
+  write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
+    try {
+      return this.#write(mutation, options, reads)
+    } catch (caught) {
+      return Promise.reject(TidemarkError.from(caught))
+    }
+  }
+
+  #write(
+    mutation: Mutation,
+    options: WriteOptions,
+    reads: TransactionReads | undefined,
+  ): Promise<WriteResult> {
     checkMutation(mutation, this.#replica(0).state.valueBytesMax)
     const replica =
       mutation.kind === 'txn' ? this.#transactionReplica(mutation, reads) : this.#replicaOf(mutation.key)
     if (!replica.state.configured)
       throw new TidemarkError('PARTITION_RESTORING', 'the node has not read the settings of the keyspace yet')
-    const { offset, outcome } = await this.#options.writer.write(
+    return this.#options.writer.write(
       replica,
       mutation,
       options.durability ?? 'applied',
       options.deadline,
+      reads === undefined ? withoutReads : (from, written) => withReads(from, written, reads),
     )
-    const wanted =
-      reads === undefined || outcome?.status !== 'applied'
-        ? []
-        : outcome.succeeded === true
-          ? reads.thenReads
-          : reads.elseReads
-    return {
-      partition: replica.state.partition,
-      offset,
-      outcome,
-      reads: wanted.map(({ key, when }) =>
-        when === 'before'
-          ? getRowBefore(replica, key, outcome?.offset ?? offset)
-          : getRowAt(replica, key, outcome?.offset ?? offset),
-      ),
-      logEnd: replica.logEnd,
-      logEndAgeMs: replica.logEndAgeMs,
-    }
   }
 
   #transactionReplica(
@@ -297,6 +293,28 @@ export class LocalKeyspace implements Keyspace {
       )
     return { ...provenance(replica, 'session'), outcomes: record.outcomes, time: record.time }
   }
+}
+
+const NO_ROWS: readonly (Row | undefined)[] = []
+
+const withoutReads = (replica: Replica, { offset, outcome }: Written): WriteResult => ({
+  partition: replica.state.partition,
+  offset,
+  outcome,
+  reads: NO_ROWS,
+  logEnd: replica.logEnd,
+  logEndAgeMs: replica.logEndAgeMs,
+})
+
+/** With the rows that the transaction's branch asks for, before or after its record. */
+function withReads(replica: Replica, written: Written, reads: TransactionReads): WriteResult {
+  const { outcome } = written
+  if (outcome?.status !== 'applied') return withoutReads(replica, written)
+  const wanted = outcome.succeeded === true ? reads.thenReads : reads.elseReads
+  const rows = wanted.map(({ key, when }) =>
+    (when === 'before' ? getRowBefore : getRowAt)(replica, key, outcome.offset),
+  )
+  return { ...withoutReads(replica, written), reads: rows }
 }
 
 /** The key when the range holds just one. */

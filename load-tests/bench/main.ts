@@ -70,10 +70,10 @@ const onEmbedded = (figures: Figures, settings: Settings): Promise<void> =>
     const node = await startNode(environment)
     try {
       await nodeFigures(figures, 'embedded', node, settings, { puts: AIM.putsEmbedded })
-      await replayEmbedded(figures, node, environment, settings)
     } finally {
       await node.stop()
     }
+    await replayEmbedded(figures, { TIDEMARK_DATA_DIR: join(folder, 'replay') }, settings)
   })
 
 const onKafka = (figures: Figures, settings: Settings, brokers: readonly string[]): Promise<void> =>

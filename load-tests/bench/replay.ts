@@ -7,7 +7,7 @@ import { measure, source } from '../../services/cli/workload.ts'
 import { partitionOf } from '../../streams/core/partitioner.ts'
 import type { Figures } from './figures.ts'
 import { kafkaClient } from './kafka-ceiling.ts'
-import { startNode, type NodeProcess } from './node-process.ts'
+import { startNode } from './node-process.ts'
 import { AIM, IN_FLIGHT, type Settings } from './settings.ts'
 
 const PARTITIONS = 16
@@ -28,14 +28,14 @@ export async function replayFromKafka(
   await replay(figures, 'kafka: replay of plain records', environment, settings.replayRecords)
 }
 
-/** The log that the figures before have written; its store is deleted. @param node - is stopped */
+/** A log of plain records, nothing packed; the store that was made of it is deleted. @param environment - of a node that never ran */
 export async function replayEmbedded(
   figures: Figures,
-  node: NodeProcess,
   environment: Readonly<Record<string, string>>,
   settings: Settings,
 ): Promise<void> {
   const keyspace = 'replay'
+  const node = await startNode(environment)
   const db = connect({ server: node.server, keyspace, deadlineMs: 60_000 })
   await db.keyspaces.create(keyspace, { partitions: PARTITIONS, packingDisabled: true })
   const next = source({ keys: settings.keys, valueBytes: settings.valueBytes })
@@ -46,7 +46,7 @@ export async function replayEmbedded(
   await node.stop()
   const records = replicas.reduce((sum, { applied }) => sum + applied, 0)
   await rm(join(environment['TIDEMARK_DATA_DIR'] ?? '', 'replicas'), { recursive: true })
-  await replay(figures, 'embedded: replay of all records', environment, records)
+  await replay(figures, 'embedded: replay of plain records', environment, records)
 }
 
 async function replay(

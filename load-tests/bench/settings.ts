@@ -21,7 +21,7 @@ export const FULL: Settings = {
 }
 
 /** For a look, not for figures. */
-export const QUICK: Settings = { ...FULL, ms: 1000, keys: 100_000, replayRecords: 100_000 }
+export const QUICK: Settings = { ...FULL, ms: 1000, keys: 100_000, replayRecords: 300_000 }
 
 /** The aims, on two cores. */
 export const AIM = {

@@ -35,6 +35,7 @@ describe('the configuration', () => {
       cluster: 'tidemark',
       nodeId: undefined,
       grpcListen: { host: '127.0.0.1', port: 7400 },
+      zone: '',
       grpcAdvertise: undefined,
       httpListen: { host: '127.0.0.1', port: 7480 },
       partitions: 16,

@@ -135,6 +135,8 @@ describe('a node', () => {
       partitionByPrefix: Buffer.from('/'),
       valueBytesMax: 1000,
       packingDisabled: true,
+      replication: 1,
+      defaultTtlMs: 0,
     })
     const listed = await ask<ListResponse>((done) => keyspaces.list(ListRequest.create(), done))
     expect(listed.keyspaces.map(({ name }) => name)).to.deep.equal(['default', 'orders'])

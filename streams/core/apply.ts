@@ -43,6 +43,8 @@ interface Context {
   readonly changes: Change[]
   readonly outcomes: Outcome[]
   duplicateOf: Offset | undefined
+  /** What became of each put of the record: one object for all, as sessions keep it for long. */
+  put: Outcome | undefined
 }
 
 const scratch = new ByteWriter(64 * 1024)
@@ -65,6 +67,7 @@ export function applyRecord(
     changes: [],
     outcomes: [],
     duplicateOf: undefined,
+    put: undefined,
   }
   expireDue(context)
   perform(context, command)
@@ -164,8 +167,9 @@ function rememberOutcome(context: Context, requestId: string, outcome: Outcome):
   const { session: id, sequence } = splitRequestId(requestId)
   state.ids += 1
   work.forgetSessions(state.ids - DEDUPE_IDS_MAX)
-  const session = work.session(id) ?? newSession(state.ids)
-  const isNew = work.session(id) === undefined
+  const known = work.session(id)
+  const session = known ?? newSession(state.ids)
+  const isNew = known === undefined
   const before = session.arrival
   if (state.ids - session.arrival > DEDUPE_RENEW_IDS) session.arrival = state.ids
   remember(session, sequence, outcome)
@@ -216,7 +220,7 @@ function performRow(context: Context, mutation: RowMutation): Outcome {
         mutation.contentType ?? '',
         mutation.traceparent,
       )
-      return applied(context, context.offset)
+      return (context.put ??= applied(context, context.offset))
     }
     case 'delete': {
       if (row !== undefined)

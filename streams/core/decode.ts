@@ -195,26 +195,33 @@ function checkStep(raw: RawMutation): Step {
   if (raw.ttlMs !== undefined && (raw.ttlMs < 1 || raw.ttlMs > TTL_MS_MAX)) return rejected('TTL_INVALID')
   const requestId = readRequestId(raw.requestId.length === 0 ? undefined : raw.requestId)
   if (requestId === false) return rejected('REQUEST_ID_INVALID')
-  const shared = {
-    key: raw.key,
-    ...(raw.ifVersion === undefined ? {} : { ifVersion: raw.ifVersion as Offset }),
-    ...(requestId === undefined ? {} : { requestId }),
-    ...traceOf(raw.traceparent),
-  }
-  const ttl = raw.ttlMs === undefined ? {} : { ttlMs: raw.ttlMs }
+  const step = stepOf(raw)
+  if (step.kind === 'rejected') return step
+  if (raw.ifVersion !== undefined) step.ifVersion = raw.ifVersion as Offset
+  if (requestId !== undefined) step.requestId = requestId
+  const traceparent = readTraceparent(raw.traceparent)
+  if (traceparent !== undefined) step.traceparent = traceparent
+  if (raw.ttlMs !== undefined && step.kind !== 'delete') step.ttlMs = raw.ttlMs
+  return step
+}
+
+/** While it is made. Filled field by field: spreading optional ones into it took a tenth of the time of a pack. */
+type Filling<T> = T extends unknown ? { -readonly [Name in keyof T]: T[Name] } : never
+
+function stepOf(raw: RawMutation): Filling<Step> {
   switch (raw.kind) {
     case 1: {
-      if (raw.contentType.length === 0) return { kind: 'put', value: raw.value, ...shared, ...ttl }
+      if (raw.contentType.length === 0) return { kind: 'put', key: raw.key, value: raw.value }
       const contentType =
         raw.contentType.length > CONTENT_TYPE_BYTES_MAX ? undefined : readText(raw.contentType)
       if (contentType === undefined) return rejected('RECORD_MALFORMED')
-      return { kind: 'put', value: raw.value, contentType, ...shared, ...ttl }
+      return { kind: 'put', key: raw.key, value: raw.value, contentType }
     }
     case 2:
-      return { kind: 'delete', ...shared }
+      return { kind: 'delete', key: raw.key }
     case 3: {
       const delta = readInt64(raw.value)
-      return delta === undefined ? rejected('NOT_A_NUMBER') : { kind: 'increment', delta, ...shared, ...ttl }
+      return delta === undefined ? rejected('NOT_A_NUMBER') : { kind: 'increment', key: raw.key, delta }
     }
     default:
       return rejected('UNKNOWN_OPERATION')
@@ -237,11 +244,6 @@ function readRequestId(bytes: Uint8Array | undefined): string | undefined | fals
 function readTraceparent(bytes: Uint8Array | undefined): string | undefined {
   if (bytes === undefined || bytes.length === 0 || bytes.length > TRACEPARENT_BYTES_MAX) return undefined
   return readText(bytes)
-}
-
-function traceOf(bytes: Uint8Array): { readonly traceparent?: string } {
-  const traceparent = readTraceparent(bytes)
-  return traceparent === undefined ? {} : { traceparent }
 }
 
 function headerText(headers: Headers, name: string): string | undefined {

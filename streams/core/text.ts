@@ -32,12 +32,43 @@ export function readInt64(bytes: Uint8Array): bigint | undefined {
 
 export const fitsInt64 = (value: bigint): boolean => value >= INT64_MIN && value <= INT64_MAX
 
+export interface RequestId {
+  readonly session: string
+  readonly sequence: number
+}
+
+/** The last one taken apart: apply asks for the same id several times, and the ids of a pack are of one session. */
+let last: { readonly id: string; readonly split: RequestId } | undefined
+/** The last session with its slash, as ids begin with it, and as it is named. */
+let lastSession = { start: '', name: '' }
+
 /** `<session>/<sequence>` taken apart; any other id is a session of its own with the one sequence 0. The first letter keeps both apart. */
-export function splitRequestId(id: string): { readonly session: string; readonly sequence: number } {
+export function splitRequestId(id: string): RequestId {
+  if (last?.id === id) return last.split
+  const split = splitAnew(id)
+  last = { id, split }
+  return split
+}
+
+function splitAnew(id: string): RequestId {
   const slash = id.lastIndexOf('/')
-  if (slash > 0 && slash < id.length - 1 && id.length - slash <= 17) {
-    const sequence = readUnsigned(Buffer.from(id.slice(slash + 1), 'utf8'))
-    if (sequence !== undefined) return { session: `s${id.slice(0, slash)}`, sequence }
+  const sequence = slash > 0 && id.length - slash <= 17 ? unsignedFrom(id, slash + 1) : undefined
+  if (sequence === undefined) return { session: `i${id}`, sequence: 0 }
+  const { start, name } = lastSession
+  if (start.length === slash + 1 && id.startsWith(start)) return { session: name, sequence }
+  lastSession = { start: id.slice(0, slash + 1), name: `s${id.slice(0, slash)}` }
+  return { session: lastSession.name, sequence }
+}
+
+/** readUnsigned of the rest of a text. */
+function unsignedFrom(text: string, from: number): number | undefined {
+  const { length } = text
+  if (from >= length || (text.charCodeAt(from) === 0x30 && from + 1 < length)) return undefined
+  let value = 0
+  for (let at = from; at < length; at++) {
+    const digit = text.charCodeAt(at) - 0x30
+    if (digit < 0 || digit > 9) return undefined
+    value = value * 10 + digit
   }
-  return { session: `i${id}`, sequence: 0 }
+  return Number.isSafeInteger(value) ? value : undefined
 }

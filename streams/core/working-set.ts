@@ -31,6 +31,8 @@ const NOTHING = new Uint8Array(0)
 
 export class WorkingSet {
   readonly #rows = new Map<string, RowSlot>()
+  #lastKey: Uint8Array | undefined
+  #lastSlot: RowSlot | undefined
   readonly #sessions = new Map<string, { session: Session | undefined; changed: boolean }>()
   /** Loaded, in the order of their time; `#nextDue` is the first that was not taken. */
   #due: readonly Due[] = []
@@ -46,8 +48,8 @@ export class WorkingSet {
 
   // ---- loading, by the shell ----
 
-  loadRow(key: Uint8Array, stored: StoredRow | undefined): void {
-    this.#rows.set(bytesToText(key), { key, stored, current: stored, encoded: undefined })
+  loadRow(key: Uint8Array, stored: StoredRow | undefined, text = bytesToText(key)): void {
+    this.#rows.set(text, { key, stored, current: stored, encoded: undefined })
   }
   hasRow(text: string): boolean {
     return this.#rows.has(text)
@@ -84,8 +86,13 @@ export class WorkingSet {
       this.#addDue({ at: row.expiresAt, key: slot.key })
   }
 
+  /** Remembers the last one: apply asks for the row of one key several times in a row, always by the same array. */
   #slot(key: Uint8Array): RowSlot {
-    return must(this.#rows.get(bytesToText(key)), 'a row that apply reads')
+    if (key === this.#lastKey && this.#lastSlot !== undefined) return this.#lastSlot
+    const slot = must(this.#rows.get(bytesToText(key)), 'a row that apply reads')
+    this.#lastKey = key
+    this.#lastSlot = slot
+    return slot
   }
 
   /** A row that is written and due within one batch expires in its turn. */

@@ -45,15 +45,16 @@ export async function loadWorkingSet(
   else work.loadDue([], true, until)
   if (state.ids + needs.requestIds > DEDUPE_IDS_MAX)
     loadArrivals(from, work, needs.sessions, state.ids + needs.requestIds - DEDUPE_IDS_MAX)
-  const rowKeys = [...needs.rows.values()]
-  if (rowKeys.length > 0) {
-    const stored = rowKeys.map((key) => rowKey(from.prefix, key))
+  if (needs.rows.size > 0) {
+    const stored: Uint8Array[] = []
+    for (const key of needs.rows.values()) stored.push(rowKey(from.prefix, key))
     const rows =
       stored.length <= SYNC_KEYS_MAX ? from.store.getMany(stored) : await from.store.getManyAsync(stored)
-    rowKeys.forEach((key, at) => {
-      const bytes = rows[at]
-      work.loadRow(key, bytes === undefined ? undefined : decodeRow(bytes))
-    })
+    let at = 0
+    for (const [text, key] of needs.rows) {
+      const bytes = rows[at++]
+      work.loadRow(key, bytes === undefined ? undefined : decodeRow(bytes), text)
+    }
   }
   loadSessions(from, work, needs.sessions)
   return work

@@ -123,12 +123,13 @@ describe('writer', () => {
   }
   beforeEach(() => start())
 
+  const told = (_: unknown, written: Written): Written => written
   const far = (): number => clock.current.now() + 60_000
   const write = (
     mutation: Mutation,
     durability: 'applied' | 'logged' = 'applied',
     deadline = far(),
-  ): Promise<Written> => writer.write(rig.replica, mutation, durability, deadline)
+  ): Promise<Written> => writer.write(rig.replica, mutation, durability, deadline, told)
   const value = (key: string): string | undefined => {
     const row = getRow(rig.replica, Buffer.from(key))
     return row === undefined ? undefined : Buffer.from(row.value).toString()
@@ -238,7 +239,9 @@ describe('writer', () => {
       const rigs = await start(4, 2)
       const doors = [log.hold(), log.hold()]
       const all = rigs.flatMap(({ replica }) =>
-        [0, 1].map((at) => writer.write(replica, put(`p${replica.state.partition}-${at}`), 'logged', far())),
+        [0, 1].map((at) =>
+          writer.write(replica, put(`p${replica.state.partition}-${at}`), 'logged', far(), told),
+        ),
       )
       await new Promise((resolve) => setImmediate(resolve))
       expect(log.appends.map((parts) => parts.map(({ partition }) => partition as number))).to.deep.equal([
@@ -417,12 +420,12 @@ describe('writer', () => {
     if (busy === undefined || quiet === undefined) throw new Error('two partitions')
     const door = log.hold()
     const large = 'x'.repeat(1024 * 1024 - 200)
-    const first = writer.write(busy.replica, put('first'), 'logged', far())
+    const first = writer.write(busy.replica, put('first'), 'logged', far(), told)
     await new Promise((resolve) => setImmediate(resolve))
     const flood = Array.from({ length: 31 }, (_, at) =>
-      writer.write(busy.replica, put(`k${at}`, large), 'logged', far()),
+      writer.write(busy.replica, put(`k${at}`, large), 'logged', far(), told),
     )
-    const small = writer.write(quiet.replica, put('small'), 'logged', far())
+    const small = writer.write(quiet.replica, put('small'), 'logged', far(), told)
     door.open()
     await Promise.all([first, small, ...flood])
     const place = log.appends.findIndex((parts) =>

@@ -46,6 +46,9 @@ interface Pending {
   settled: boolean
 }
 
+/** What the writer of a mutation is told, made in the turn in which its record was applied. */
+type Finish<Result> = (replica: Replica, written: Written) => Result
+
 /** One record on its way, with those who wait for it. */
 interface Flight {
   readonly replica: Replica
@@ -95,27 +98,30 @@ export class Writer {
     return this.#count
   }
 
-  write(
+  write<Result>(
     replica: Replica,
     mutation: Mutation,
     durability: 'applied' | 'logged',
     deadline: number,
-  ): Promise<Written> {
-    return this.#submit(replica, { kind: 'mutation', mutation }, durability, deadline, bytesOf(mutation))
+    finish: Finish<Result>,
+  ): Promise<Result> {
+    const item = { kind: 'mutation', mutation } as const
+    return this.#submit(replica, item, durability, deadline, bytesOf(mutation), finish)
   }
 
   /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
   async control(replica: Replica, record: NewRecord, deadline: number): Promise<void> {
-    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256)
+    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, () => undefined)
   }
 
-  #submit(
+  #submit<Result>(
     replica: Replica,
     item: Item,
     durability: 'applied' | 'logged',
     deadline: number,
     bytes: number,
-  ): Promise<Written> {
+    finish: Finish<Result>,
+  ): Promise<Result> {
     if (this.#draining) return Promise.reject(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
     if (replica.status === 'stopped') return Promise.reject(replica.refusal())
     if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
@@ -126,7 +132,14 @@ export class Writer {
         queue = { replica, waiting: [], sequence: 0 }
         this.#queues.set(replica, queue)
       }
-      queue.waiting.push({ item, durability, deadline, bytes, resolve, reject, settled: false })
+      const done = (written: Written): void => {
+        try {
+          resolve(finish(replica, written))
+        } catch (caught) {
+          reject(TidemarkError.from(caught))
+        }
+      }
+      queue.waiting.push({ item, durability, deadline, bytes, resolve: done, reject, settled: false })
       this.#count += 1
       this.#bytes += bytes
       const lane = must(this.#lanes[replica.state.partition % this.#lanes.length], 'a lane')
@@ -171,9 +184,7 @@ export class Writer {
         if (bytes >= APPEND_BYTES_MAX || records >= APPEND_RECORDS_MAX - 1) break
         taken += 1
         if (pending.deadline <= now) {
-          this.#settle(pending, () => {
-            pending.reject(late('before it was appended: it changed nothing'))
-          })
+          this.#refuse(pending, late('before it was appended: it changed nothing'))
           continue
         }
         bytes += pending.bytes
@@ -255,10 +266,7 @@ export class Writer {
 
   #logged(flight: Flight, offset: Offset): void {
     for (const pending of flight.waiting)
-      if (pending.durability === 'logged')
-        this.#settle(pending, () => {
-          pending.resolve({ offset, outcome: undefined })
-        })
+      if (pending.durability === 'logged') this.#answer(pending, { offset, outcome: undefined })
     this.#land(flight)
   }
 
@@ -266,31 +274,38 @@ export class Writer {
     const { waiting } = flight
     const each = effects.outcomes.length === waiting.length
     waiting.forEach((pending, at) => {
-      this.#settle(pending, () => {
-        if (pending.item.kind === 'control' || each)
-          pending.resolve({ offset: effects.offset, outcome: effects.outcomes[at] })
-        else
-          pending.reject(new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'))
-      })
+      if (pending.item.kind === 'control' || each)
+        this.#answer(pending, { offset: effects.offset, outcome: effects.outcomes[at] })
+      else
+        this.#refuse(
+          pending,
+          new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'),
+        )
     })
     this.#land(flight)
   }
 
   #fail(flight: Flight, error: TidemarkError): void {
-    for (const pending of flight.waiting)
-      this.#settle(pending, () => {
-        pending.reject(error)
-      })
+    for (const pending of flight.waiting) this.#refuse(pending, error)
     this.#land(flight)
   }
 
-  #settle(pending: Pending, act: () => void): void {
-    if (pending.settled) return
+  #answer(pending: Pending, written: Written): void {
+    if (this.#settle(pending)) pending.resolve(written)
+  }
+
+  #refuse(pending: Pending, error: TidemarkError): void {
+    if (this.#settle(pending)) pending.reject(error)
+  }
+
+  /** False when it was settled before. */
+  #settle(pending: Pending): boolean {
+    if (pending.settled) return false
     pending.settled = true
     this.#count -= 1
     this.#bytes -= pending.bytes
-    act()
     if (this.#count === 0) for (const idle of this.#whenIdle.splice(0)) idle()
+    return true
   }
 
   /** Nobody waits for the record any more. */
@@ -306,19 +321,16 @@ export class Writer {
       const stopped = flight.replica.status === 'stopped'
       for (const pending of flight.waiting)
         if (stopped || pending.deadline <= now)
-          this.#settle(pending, () => {
-            pending.reject(
-              stopped ? flight.replica.refusal() : late('while it was being written: its outcome is unknown'),
-            )
-          })
+          this.#refuse(
+            pending,
+            stopped ? flight.replica.refusal() : late('while it was being written: its outcome is unknown'),
+          )
       this.#land(flight)
     }
     for (const queue of this.#queues.values())
       for (const pending of queue.waiting)
-        if (pending.deadline <= now && pending.deadline !== 0 && !pending.settled)
-          this.#settle(pending, () => {
-            pending.reject(late('before it was appended: it changed nothing'))
-          })
+        if (pending.deadline <= now && pending.deadline !== 0)
+          this.#refuse(pending, late('before it was appended: it changed nothing'))
   }
 
   /** Takes no new writes; resolves when those in flight are answered, or when the deadline has passed. */
@@ -336,10 +348,7 @@ export class Writer {
     for (const flight of this.#flights) this.#fail(flight, error)
     const refused = new TidemarkError('NODE_DRAINING', 'the node is shutting down: the write changed nothing')
     for (const queue of this.#queues.values())
-      for (const pending of queue.waiting.splice(0))
-        this.#settle(pending, () => {
-          pending.reject(refused)
-        })
+      for (const pending of queue.waiting.splice(0)) this.#refuse(pending, refused)
   }
 }
 

@@ -5,7 +5,6 @@
  *
  * A write is answered when this node's replica has applied its record: the answer is a read of the applied stream.
  */
-import { encodeMutation, encodePack } from '../core/encode.ts'
 import { bytesToText } from '../core/bytes.ts'
 import type { RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
@@ -17,12 +16,13 @@ import {
   WRITES_IN_FLIGHT_MAX,
   WRITE_BYTES_IN_FLIGHT_MAX,
 } from '../core/limits.ts'
-import { PackWriter } from '../core/messages.ts'
-import { assert, must } from '../core/assert.ts'
+import { must } from '../core/assert.ts'
 import type { Mutation, Outcome } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
-import type { Log } from '../log/log.ts'
+import type { Appended, Log } from '../log/log.ts'
 import type { Clock } from '../ports.ts'
+import { bytesOf, makeRecord } from './outgoing.ts'
+import type { Item } from './outgoing.ts'
 import type { Replica } from './replica.ts'
 
 /** What a write got: with `logged` only its place. */
@@ -30,11 +30,6 @@ export interface Written {
   readonly offset: Offset
   readonly outcome: Outcome | undefined
 }
-
-/** What travels: a mutation, or a control record of this node. */
-type Item =
-  | { readonly kind: 'mutation'; readonly mutation: Mutation }
-  | { readonly kind: 'control'; readonly record: NewRecord }
 
 interface Pending {
   readonly item: Item
@@ -61,6 +56,8 @@ interface Queue {
   readonly replica: Replica
   waiting: Pending[]
   sequence: number
+  /** Records of it are on their way to the log: what waits goes when they have landed. */
+  sent: boolean
 }
 
 interface Lane {
@@ -129,7 +126,7 @@ export class Writer {
     return new Promise((resolve, reject) => {
       let queue = this.#queues.get(replica)
       if (queue === undefined) {
-        queue = { replica, waiting: [], sequence: 0 }
+        queue = { replica, waiting: [], sequence: 0, sent: false }
         this.#queues.set(replica, queue)
       }
       const done = (written: Written): void => {
@@ -142,13 +139,18 @@ export class Writer {
       queue.waiting.push({ item, durability, deadline, bytes, resolve: done, reject, settled: false })
       this.#count += 1
       this.#bytes += bytes
-      const lane = must(this.#lanes[replica.state.partition % this.#lanes.length], 'a lane')
-      lane.queues.add(queue)
-      if (lane.busy) return
-      lane.busy = true
-      // One turn later, so that the mutations of one frame travel together.
-      queueMicrotask(() => void this.#pump(lane))
+      this.#offer(queue)
     })
+  }
+
+  #offer(queue: Queue): void {
+    if (queue.sent || queue.waiting.length === 0) return
+    const lane = must(this.#lanes[queue.replica.state.partition % this.#lanes.length], 'a lane')
+    lane.queues.add(queue)
+    if (lane.busy) return
+    lane.busy = true
+    // One turn later, so that the mutations of one frame travel together.
+    queueMicrotask(() => void this.#pump(lane))
   }
 
   async #pump(lane: Lane): Promise<void> {
@@ -162,8 +164,6 @@ export class Writer {
   /** Takes what waits, in order, until an append is full. */
   #gather(lane: Lane): readonly Flight[] {
     const flights: Flight[] = []
-    const hungry: Queue[] = []
-    const served: Queue[] = []
     let bytes = 0
     const now = this.#clock.now()
     for (const queue of lane.queues) {
@@ -210,11 +210,10 @@ export class Writer {
       }
       close()
       queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
-      lane.queues.delete(queue)
-      if (queue.waiting.length > 0) (taken === 0 ? hungry : served).push(queue)
+      queue.sent = records > 0
+      // What is left comes back when this has landed, behind the others: a partition that always has more must not starve them.
+      if (queue.sent || queue.waiting.length === 0) lane.queues.delete(queue)
     }
-    // Behind the others: a partition that always has more must not starve them.
-    for (const queue of [...hungry, ...served]) lane.queues.add(queue)
     return flights
   }
 
@@ -235,7 +234,8 @@ export class Writer {
     return flight
   }
 
-  async #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
+  /** Resolves when the lane takes the next append. */
+  #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
     const parts = new Map<Replica, Flight[]>()
     for (const flight of flights) {
       const part = parts.get(flight.replica)
@@ -243,25 +243,40 @@ export class Writer {
       else part.push(flight)
     }
     const groups = [...parts]
-    try {
-      const places = await this.#log.append(
-        lane.index,
-        groups.map(([replica, part]) => ({
-          topic: replica.topic,
-          partition: replica.state.partition,
-          records: part.map((flight) => flight.record),
-        })),
-      )
-      groups.forEach(([, part], at) => {
-        const first = must(places[at], 'a place for each part').firstOffset
-        part.forEach((flight, index) => {
-          this.#logged(flight, (first + index) as Offset)
-        })
+    const landed = groups.map(() => false)
+    const land = (at: number, result: Appended | TidemarkError): void => {
+      const [replica, part] = must(groups[at], 'a part of the append')
+      if (landed[at] === true) return
+      landed[at] = true
+      part.forEach((flight, index) => {
+        if (result instanceof TidemarkError) this.#fail(flight, result)
+        else this.#logged(flight, (result.firstOffset + index) as Offset)
       })
-    } catch (caught) {
-      const error = TidemarkError.from(caught)
-      for (const flight of flights) this.#fail(flight, error)
+      const queue = must(this.#queues.get(replica), 'the queue of a replica')
+      queue.sent = false
+      this.#offer(queue)
     }
+    return new Promise((free) => {
+      const appends = groups.map(([{ topic, state }, part]) => ({
+        topic,
+        partition: state.partition,
+        records: part.map(({ record }) => record),
+      }))
+      this.#log
+        .append(lane.index, appends, { part: land, free })
+        .then(
+          (places) => {
+            places.forEach((place, at) => {
+              land(at, place)
+            })
+          },
+          (caught: unknown) => {
+            const error = TidemarkError.from(caught)
+            for (const at of groups.keys()) land(at, error)
+          },
+        )
+        .finally(free)
+    })
   }
 
   #logged(flight: Flight, offset: Offset): void {
@@ -350,41 +365,6 @@ export class Writer {
     for (const queue of this.#queues.values())
       for (const pending of queue.waiting.splice(0)) this.#refuse(pending, refused)
   }
-}
-
-function makeRecord(
-  waiting: readonly Pending[],
-  own: string,
-): { readonly record: NewRecord; readonly requestId: string } {
-  const first = must(waiting[0], 'a record to write').item
-  if (first.kind === 'control') {
-    const headers = new Map([...first.record.headers, ['tm-request-id', Buffer.from(own)] as const])
-    return { record: { ...first.record, headers }, requestId: own }
-  }
-  if (waiting.length === 1) {
-    const requestId = first.mutation.requestId ?? own
-    return { record: encodeMutation({ ...first.mutation, requestId }), requestId }
-  }
-  const pack = new PackWriter()
-  for (const { item } of waiting) {
-    assert(item.kind === 'mutation' && item.mutation.kind !== 'txn', 'a pack holds mutations of rows only')
-    pack.add(item.mutation)
-  }
-  return { record: encodePack(pack.finish(), own), requestId: own }
-}
-
-/** Not less than the bytes of the mutation in a pack, as far as PACK_BYTES_TARGET and the bound of a record need it. */
-function bytesOf(mutation: Mutation): number {
-  let bytes = 64 + (mutation.requestId?.length ?? 0) + (mutation.traceparent?.length ?? 0)
-  if (mutation.kind === 'put')
-    return bytes + mutation.key.length + mutation.value.length + (mutation.contentType?.length ?? 0)
-  if (mutation.kind !== 'txn') return bytes + mutation.key.length
-  for (const compare of mutation.compares)
-    bytes += compare.key.length + (compare.target === 'value' ? compare.value.length : 8)
-  for (const changes of [mutation.thenChanges, mutation.elseChanges])
-    for (const change of changes)
-      bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
-  return bytes
 }
 
 const late = (when: string): TidemarkError =>

@@ -314,11 +314,12 @@ class LocalNode implements TidemarkNode {
         epoch,
         leader,
         rows,
-        chainHash: Buffer.from(chain).toString('hex'),
+        chainHash: hex(chain),
         time,
         rejected,
         historyStart,
         stopped: replica.stopped,
+        checkpoints: replica.state.checkpoints.map(({ at, chain: hash }) => ({ at, chainHash: hex(hash) })),
       }
     })
   }
@@ -360,6 +361,8 @@ class LocalNode implements TidemarkNode {
     this.#draining$.complete()
   }
 }
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 /** The replica was built from another topic than the one that stands there now. */
 function mismatchOf(replica: Replica, found: TopicDescription): TidemarkError | undefined {

@@ -6,11 +6,13 @@
  * Order within a record: partition time, rows that are due expire, then the request id, then the mutation.
  */
 import { unreachable } from './assert.ts'
-import { ByteWriter, compareBytes } from './bytes.ts'
+import { ByteWriter } from './bytes.ts'
+import { differs, passCheckpoint } from './checkpoints.ts'
 import { hasVersion, holds, sum } from './conditions.ts'
-import type { Command, FormatCommand, Step } from './command.ts'
+import type { Command, Step } from './command.ts'
 import { chainHash } from './effects.ts'
 import type { Change, RecordEffects } from './effects.ts'
+import { changeFormat, mayChangeFormat } from './format.ts'
 import { DEDUPE_IDS_MAX, DEDUPE_RENEW_IDS, EXPIRIES_PER_RECORD_MAX, LOG_TIME_MAX } from './limits.ts'
 import type {
   ChangeKind,
@@ -20,7 +22,7 @@ import type {
   TransactionChange,
   TransactionMutation,
 } from './mutation.ts'
-import { partitionOf, separatorOf } from './partitioner.ts'
+import { partitionOf } from './partitioner.ts'
 import { encodeRow, tombstone } from './row.ts'
 import type { StoredRow } from './row.ts'
 import { newSession, recall, remember } from './session.ts'
@@ -45,6 +47,7 @@ interface Context {
   duplicateOf: Offset | undefined
   /** What became of each put of the record: one object for all, as sessions keep it for long. */
   put: Outcome | undefined
+  diverged: Offset | undefined
 }
 
 const scratch = new ByteWriter(64 * 1024)
@@ -58,6 +61,7 @@ export function applyRecord(
 ): RecordEffects | Stop {
   if (command.kind === 'too-new' && mayChangeFormat(state, command.epoch))
     return { stop: 'FORMAT_TOO_NEW', version: command.version }
+  passCheckpoint(state, record.offset)
   state.time = partitionTime(state.time, record.time)
   const context: Context = {
     state,
@@ -68,6 +72,7 @@ export function applyRecord(
     outcomes: [],
     duplicateOf: undefined,
     put: undefined,
+    diverged: undefined,
   }
   expireDue(context)
   perform(context, command)
@@ -76,7 +81,7 @@ export function applyRecord(
   const effects: RecordEffects = { offset, time, outcomes, changes, duplicateOf }
   state.chain = chainHash(scratch, state.chain, effects)
   state.next = (offset + 1) as Offset
-  return effects
+  return context.diverged === undefined ? effects : { ...effects, diverged: context.diverged }
 }
 
 function perform(context: Context, command: Command): void {
@@ -106,9 +111,16 @@ function perform(context: Context, command: Command): void {
     case 'tick':
       if (command.epoch !== state.epoch) outcomes.push(rejection(context, 'STALE_EPOCH'))
       return
-    case 'format':
-      performFormat(context, command)
+    case 'mark':
+      // Epoch 0 is that of no leader.
+      if (state.epoch === 0 || command.epoch !== state.epoch) outcomes.push(rejection(context, 'STALE_EPOCH'))
+      else context.diverged = differs(state, command.checkpoint) ? command.checkpoint.at : undefined
       return
+    case 'format': {
+      const refused = changeFormat(state, command)
+      if (refused !== undefined) outcomes.push(rejection(context, refused))
+      return
+    }
     case 'too-new':
       outcomes.push(rejection(context, 'STALE_EPOCH'))
       return
@@ -343,40 +355,6 @@ function change(
 function isMisplaced({ state }: Context, key: Uint8Array): boolean {
   return partitionOf(key, state.partitions, state.partitionBy) !== state.partition
 }
-
-// ---- control records ----
-
-/**
- * The first format record sets the keyspace up, if no row came before it; a later one must come from the leader, and changes what
- * may change. Two creators at once: the first wins. What was rejected before (rubbish in a new topic) settles nothing.
- */
-function performFormat(context: Context, command: FormatCommand): void {
-  const { state, outcomes } = context
-  if (!mayChangeFormat(state, command.epoch)) {
-    outcomes.push(rejection(context, 'STALE_EPOCH'))
-    return
-  }
-  if (state.configured && changesFixed(state, command)) {
-    outcomes.push(rejection(context, 'SETTING_FIXED'))
-    return
-  }
-  state.configured = true
-  state.partitionBy = command.partitionBy
-  state.format = command.version
-  state.valueBytesMax = command.valueBytesMax
-  state.packing = command.packing
-  state.defaultTtlMs = command.defaultTtlMs
-  state.replication = command.replication
-}
-
-/** Epoch 0 is that of no leader: before the first lead record anybody could write it. */
-const mayChangeFormat = (state: PartitionState, epoch: Epoch | undefined): boolean =>
-  !state.configured || (state.epoch !== 0 && epoch === state.epoch)
-
-/** Keys would lie elsewhere, or values that stand would be too large. */
-const changesFixed = (state: PartitionState, command: FormatCommand): boolean =>
-  compareBytes(separatorOf(state.partitionBy), separatorOf(command.partitionBy)) !== 0 ||
-  command.valueBytesMax < state.valueBytesMax
 
 // ---- outcomes ----
 

@@ -1,4 +1,5 @@
 /** What a record asks apply to do, once its bytes have been read. */
+import type { Checkpoint } from './control-messages.ts'
 import type { Rejection, RowMutation, TransactionMutation } from './mutation.ts'
 import type { Epoch, PartitionBy } from './types.ts'
 
@@ -26,6 +27,7 @@ export type Command =
   | FormatCommand
   | { readonly kind: 'lead'; readonly nodeId: string; readonly incarnation: string }
   | { readonly kind: 'tick'; readonly epoch: Epoch }
+  | { readonly kind: 'mark'; readonly epoch: Epoch; readonly checkpoint: Checkpoint }
   | { readonly kind: 'barrier' }
   | { readonly kind: 'rejected'; readonly reason: Rejection }
   /** A format that this build does not know: the partition stops (invariant I9). */

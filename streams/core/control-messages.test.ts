@@ -1,7 +1,16 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { Format, Lead } from '../../proto/generated/tidemark/v1/record.ts'
-import { readFormat, readFormatVersion, readLead, writeFormat, writeLead } from './control-messages.ts'
+import { Format, Lead, Mark } from '../../proto/generated/tidemark/v1/record.ts'
+import {
+  readFormat,
+  readFormatVersion,
+  readLead,
+  readMark,
+  writeFormat,
+  writeLead,
+  writeMark,
+} from './control-messages.ts'
+import type { Offset } from './types.ts'
 import { TAMPERED, hex, refused } from './testing/tampered.ts'
 
 describe('control messages', () => {
@@ -83,6 +92,29 @@ describe('control messages', () => {
       refused(() => readLead(hex('0a 01 ff')), 'no UTF-8')
       refused(() => readLead(writeLead('n'.repeat(257), '')), 'too long')
       expect(readLead(writeLead('n'.repeat(256), '')).nodeId).to.have.length(256)
+    })
+  })
+
+  describe('mark', () => {
+    const chain = Buffer.alloc(32, 7)
+    it('is written as generated code writes it, and read back', () => {
+      for (const at of [1024, 2048, 1024 * 2 ** 40] as Offset[]) {
+        const value = writeMark({ at, chain })
+        expect(value.equals(Buffer.from(Mark.encode({ at, chain }).finish()))).to.equal(true)
+        const read = readMark(value)
+        expect({ at: read.at, chain: Buffer.from(read.chain) }).to.deep.equal({ at, chain })
+      }
+    })
+    it('names a checkpoint and a whole chain', () => {
+      const mark = (at: number, bytes: number): Buffer =>
+        Buffer.from(Mark.encode({ at, chain: Buffer.alloc(bytes, 1) }).finish())
+      refused(() => readMark(mark(0, 32)), 'no offset')
+      refused(() => readMark(mark(1000, 32)), 'no checkpoint')
+      refused(() => readMark(mark(1024, 31)), 'a short chain')
+      refused(() => readMark(mark(1024, 33)), 'a long chain')
+      refused(() => readMark(mark(1024, 0)), 'no chain')
+      refused(() => readMark(Buffer.concat([mark(1024, 32), Buffer.from([0])])), 'something behind it')
+      refused(() => readMark(Buffer.alloc(0)), 'nothing')
     })
   })
 })

@@ -9,7 +9,9 @@ import {
   optionalNumber,
   textField,
 } from './message-fields.ts'
+import { CHAIN_BYTES, CHECKPOINT_OFFSETS } from './limits.ts'
 import { readText } from './text.ts'
+import type { Offset } from './types.ts'
 
 export interface RawFormat {
   version: number
@@ -79,6 +81,32 @@ export function writeFormat(format: NewFormat): Buffer {
   if (packingDisabled) optionalNumber(writer, 4, 1)
   if (defaultTtlMs !== 0) optionalNumber(writer, 5, defaultTtlMs)
   if (replication !== 0) optionalNumber(writer, 6, replication)
+  return writer.bytes()
+}
+
+export interface Checkpoint {
+  /** A multiple of CHECKPOINT_OFFSETS: all records below it are covered. */
+  readonly at: Offset
+  /** SHA-256 of the chain of effects there. */
+  readonly chain: Uint8Array
+}
+
+/** @throws MALFORMED */
+export function readMark(value: Uint8Array): Checkpoint {
+  const reader = new ByteReader(value)
+  if (reader.byte() !== ((1 << 3) | VARINT)) throw MALFORMED
+  const at = reader.varint() as Offset
+  if (at === 0 || at % CHECKPOINT_OFFSETS !== 0) throw MALFORMED
+  if (reader.byte() !== ((2 << 3) | SIZED)) throw MALFORMED
+  const chain = reader.sized()
+  if (chain.length !== CHAIN_BYTES || !reader.done) throw MALFORMED
+  return { at, chain }
+}
+
+export function writeMark({ at, chain }: Checkpoint): Buffer {
+  const writer = new ByteWriter(64)
+  optionalNumber(writer, 1, at)
+  bytesField(writer, 2, chain)
   return writer.bytes()
 }
 

@@ -13,7 +13,7 @@ import {
   VALUE_BYTES_CEILING,
   VALUE_BYTES_MAX,
 } from './limits.ts'
-import { readFormat, readFormatVersion, readLead } from './control-messages.ts'
+import { readFormat, readFormatVersion, readLead, readMark } from './control-messages.ts'
 import { readPack, readTransaction } from './messages.ts'
 import type { RawMutation } from './messages.ts'
 import type { Rejection, TransactionChange } from './mutation.ts'
@@ -75,6 +75,11 @@ function decodeWithHeaders(record: LogRecord): Command {
     case 'tick': {
       const epoch = headerUnsigned(headers, 'tm-epoch')
       return epoch === undefined ? rejected('RECORD_MALFORMED') : { kind: 'tick', epoch: epoch as Epoch }
+    }
+    case 'mark': {
+      const epoch = headerUnsigned(headers, 'tm-epoch')
+      if (epoch === undefined) return rejected('RECORD_MALFORMED')
+      return { kind: 'mark', epoch: epoch as Epoch, checkpoint: readMark(record.value ?? EMPTY) }
     }
     case 'barrier':
       return { kind: 'barrier' }

@@ -1,6 +1,6 @@
 /** Mutation → record, as proto/record.md has it; the counterpart of decode.ts. */
-import { writeFormat, writeLead } from './control-messages.ts'
-import type { NewFormat } from './control-messages.ts'
+import { writeFormat, writeLead, writeMark } from './control-messages.ts'
+import type { Checkpoint, NewFormat } from './control-messages.ts'
 import { writeTransaction } from './messages.ts'
 import type { Mutation, RowMutation } from './mutation.ts'
 import { unreachable } from './assert.ts'
@@ -16,6 +16,7 @@ const OPERATION = {
   barrier: text('barrier'),
   lead: text('lead'),
   tick: text('tick'),
+  mark: text('mark'),
   format: text('format'),
 } as const
 
@@ -77,6 +78,15 @@ export const encodeTick = (epoch: Epoch): NewRecord => ({
   value: null,
   headers: new Map([
     ['tm-op', OPERATION.tick],
+    ['tm-epoch', text(String(epoch))],
+  ]),
+})
+
+export const encodeMark = (checkpoint: Checkpoint, epoch: Epoch): NewRecord => ({
+  key: null,
+  value: writeMark(checkpoint),
+  headers: new Map([
+    ['tm-op', OPERATION.mark],
     ['tm-epoch', text(String(epoch))],
   ]),
 })

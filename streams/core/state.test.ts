@@ -27,6 +27,10 @@ const full = {
   historyBytes: 9,
   tombstoneStart: 10,
   chain: Uint8Array.from({ length: 32 }, (_, at) => at),
+  checkpoints: [1024, 2048].map((at) => ({
+    at,
+    chain: Uint8Array.from({ length: 32 }, (_, place) => at + place),
+  })),
 } as unknown as PartitionState
 
 describe('state', () => {
@@ -48,7 +52,7 @@ describe('state', () => {
     for (let end = 0; end < bytes.length; end++)
       expect(() => decodeState(bytes.subarray(0, end)), `${end} bytes`).to.throw(MALFORMED)
     expect(() => decodeState(Buffer.concat([bytes, Buffer.from([0])]))).to.throw(MALFORMED)
-    for (const layout of [1, 3])
+    for (const layout of [2, 4])
       expect(() => decodeState(Buffer.concat([Buffer.from([layout]), bytes.subarray(1)]))).to.throw(MALFORMED)
   })
 })

@@ -1,11 +1,13 @@
 /**
  * What a replica knows beside its rows: small, in memory, and written with every batch (invariant I3). FROZEN grammar:
  *
- *   state := 2 next time epoch leader incarnation format separator valueBytesMax packing defaultTtlMs replication configured
+ *   state := 3 next time epoch leader incarnation format separator valueBytesMax packing defaultTtlMs replication configured
  *            rows rejected ids historyStart historyBytes tombstoneStart partition partitions identity chain(32)
+ *            count (at chain(32))*
  */
 import { ByteReader, ByteWriter, MALFORMED } from './bytes.ts'
-import { VALUE_BYTES_MAX } from './limits.ts'
+import type { Checkpoint } from './control-messages.ts'
+import { CHAIN_BYTES, VALUE_BYTES_MAX } from './limits.ts'
 import { separatorOf } from './partitioner.ts'
 import type { Epoch, LogTime, Offset, Partition, PartitionBy } from './types.ts'
 
@@ -47,6 +49,8 @@ export interface PartitionState {
   tombstoneStart: Offset
   /** SHA-256 over the chain of effects of all records below `next`. */
   chain: Uint8Array
+  /** The chain at the last multiples of CHECKPOINT_OFFSETS, the newest last; replaced as a whole. */
+  checkpoints: readonly Checkpoint[]
 }
 
 export const newState = (
@@ -75,10 +79,11 @@ export const newState = (
   historyStart: 0 as Offset,
   historyBytes: 0,
   tombstoneStart: 0 as Offset,
-  chain: new Uint8Array(32),
+  chain: new Uint8Array(CHAIN_BYTES),
+  checkpoints: [],
 })
 
-const LAYOUT = 2
+const LAYOUT = 3
 
 export function encodeState(state: PartitionState): Buffer {
   const writer = new ByteWriter(192)
@@ -105,6 +110,11 @@ export function encodeState(state: PartitionState): Buffer {
   writer.varint(state.partitions)
   writer.text(state.topicIdentity)
   writer.raw(state.chain)
+  writer.varint(state.checkpoints.length)
+  for (const { at, chain } of state.checkpoints) {
+    writer.varint(at)
+    writer.raw(chain)
+  }
   return writer.bytes()
 }
 
@@ -134,10 +144,20 @@ export function decodeState(bytes: Uint8Array): PartitionState {
     partition: reader.varint() as Partition,
     partitions: reader.varint(),
     topicIdentity: reader.text(),
-    chain: Uint8Array.prototype.slice.call(reader.raw(32)),
+    chain: readChain(reader),
+    checkpoints: readCheckpoints(reader),
   }
   if (!reader.done) throw MALFORMED
   return state
+}
+
+const readChain = (reader: ByteReader): Uint8Array => Uint8Array.prototype.slice.call(reader.raw(CHAIN_BYTES))
+
+function readCheckpoints(reader: ByteReader): readonly Checkpoint[] {
+  const checkpoints: Checkpoint[] = []
+  for (let left = reader.varint(); left > 0; left--)
+    checkpoints.push({ at: reader.varint() as Offset, chain: readChain(reader) })
+  return checkpoints
 }
 
 function readPartitionBy(reader: ByteReader): PartitionBy {

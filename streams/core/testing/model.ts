@@ -3,7 +3,7 @@
  * is held against it: one Map of rows, no batches, no indexes, protobuf by the generated code. Slow, small and meant to be read.
  */
 import { crc32 } from 'node:zlib'
-import { Format, Lead, Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
+import { Format, Lead, Mark, Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { PackMutation, TransactionCompare } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { Outcome, Rejection } from '../mutation.ts'
 import { murmur2 } from '../partitioner.ts'
@@ -222,6 +222,13 @@ export class Model {
         const epoch = unsigned(headers.get('tm-epoch') ?? Buffer.alloc(0))
         if (epoch === undefined) return [this.#reject('RECORD_MALFORMED')]
         return epoch === this.epoch ? [] : [this.#reject('STALE_EPOCH')]
+      }
+      case 'mark': {
+        const epoch = unsigned(headers.get('tm-epoch') ?? Buffer.alloc(0))
+        const mark = message(Mark, value ?? Buffer.alloc(0))
+        const whole = mark !== undefined && mark.at > 0 && mark.at % 1024 === 0 && mark.chain.length === 32
+        if (epoch === undefined || !whole) return [this.#reject('RECORD_MALFORMED')]
+        return epoch === this.epoch && epoch !== 0 ? [] : [this.#reject('STALE_EPOCH')]
       }
       case 'barrier':
         return []

@@ -25,6 +25,7 @@ const WORDS = [
   'barrier',
   'lead',
   'tick',
+  'mark',
   'format',
   '0',
   '1',

@@ -4,8 +4,8 @@
  */
 import { Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { PackMutation, TransactionChange } from '../../../proto/generated/tidemark/v1/record.ts'
-import { encodeFormat, encodeLead, encodeTick } from '../encode.ts'
-import type { Epoch, LogRecord, NewRecord } from '../types.ts'
+import { encodeFormat, encodeLead, encodeMark, encodeTick } from '../encode.ts'
+import type { Epoch, LogRecord, NewRecord, Offset } from '../types.ts'
 import { Model } from './model.ts'
 import type { Prng } from './prng.ts'
 import { draft, logged, sealPack } from './records.ts'
@@ -196,8 +196,10 @@ class RandomLog {
       case 0:
         return encodeLead(`n${prng.below(3)}`, `i${this.#offset}`)
       case 1:
-      case 2:
         return encodeTick(epoch)
+      case 2:
+        // Of a checkpoint far ahead, which no replica can hold against its own.
+        return encodeMark({ at: (prng.below(9) * 2 ** 40) as Offset, chain: prng.bytes(32) }, epoch)
       case 3: {
         const model = this.#model
         const mayStand = model.configured && prng.chance(70)
@@ -240,7 +242,7 @@ class RandomLog {
       () => draft(key, 'x', { 'tm-op': 'delete' }),
       () =>
         draft(key, prng.bytes(prng.below(80)), {
-          'tm-op': prng.pick(['pack', 'txn', 'lead', 'format', 'tick']),
+          'tm-op': prng.pick(['pack', 'txn', 'lead', 'format', 'tick', 'mark']),
         }),
       () => draft(key, 'x', { 'content-type': prng.pick([new Uint8Array([0xff]), Buffer.alloc(513, 'a')]) }),
       () =>

@@ -1,17 +1,19 @@
 /** What travels to the log for a writer: which mutations and control records become one record, and how many bytes they count. */
 import { assert, must } from '../core/assert.ts'
-import { encodeMutation, encodePack } from '../core/encode.ts'
+import { encodeBarrier, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import type { Mutation } from '../core/mutation.ts'
 import type { NewRecord } from '../core/types.ts'
 
-/** What travels: a mutation, or a control record of this node. */
+/** What travels: a mutation, a control record of this node, or one barrier for all that wait for it. */
 export type Item =
   | { readonly kind: 'mutation'; readonly mutation: Mutation }
   | { readonly kind: 'control'; readonly record: NewRecord }
+  | { readonly kind: 'barrier' }
 
 /**
- * One record of what waits: a control record or transaction alone, a single mutation as a record of its own, several as a pack.
+ * One record of what waits: a control record or transaction alone, one barrier for any number, a single mutation as a record of
+ * its own, several as a pack.
  * @param own - a request id that was never used; a mutation alone travels under its own, if it has one
  */
 export function makeRecord(
@@ -19,9 +21,10 @@ export function makeRecord(
   own: string,
 ): { readonly record: NewRecord; readonly requestId: string } {
   const first = must(waiting[0], 'a record to write').item
-  if (first.kind === 'control') {
-    const headers = new Map([...first.record.headers, ['tm-request-id', Buffer.from(own)] as const])
-    return { record: { ...first.record, headers }, requestId: own }
+  if (first.kind !== 'mutation') {
+    const control = first.kind === 'control' ? first.record : encodeBarrier()
+    const headers = new Map([...control.headers, ['tm-request-id', Buffer.from(own)] as const])
+    return { record: { ...control, headers }, requestId: own }
   }
   if (waiting.length === 1) {
     const requestId = first.mutation.requestId ?? own

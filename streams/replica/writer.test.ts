@@ -203,6 +203,31 @@ describe('writer', () => {
       expect(log.shown).to.deep.equal(['a', 'txn', 'barrier', 'pack c d'])
     })
 
+    it('all that wait for a barrier behind one, after the writes that came with them', async () => {
+      const door = log.hold()
+      const first = write(put('a'))
+      await new Promise((resolve) => setImmediate(resolve))
+      const order: string[] = []
+      const barriers = [1, 2, 3].map(() =>
+        writer.barrier(rig.replica, far()).then(() => order.push('barrier')),
+      )
+      const late = settled(
+        writer
+          .barrier(rig.replica, clock.current.now() + 100)
+          .then(() => ({ offset: 0 as never, outcome: undefined })),
+      )
+      const second = write(put('b')).then(() => order.push('b'))
+      clock.current.advance(100)
+      door.open()
+      await Promise.all([first, second, ...barriers])
+      expect(log.shown).to.deep.equal(['a', 'b', 'barrier'])
+      expect(order[0]).to.equal('b')
+      expect(await late).to.equal('DEADLINE_EXCEEDED')
+      await writer.barrier(rig.replica, far())
+      expect(log.shown, 'who comes later has one of his own').to.deep.equal(['a', 'b', 'barrier', 'barrier'])
+      expect(writer.inFlight).to.equal(0)
+    })
+
     it('nothing in a keyspace that wants no packs', async () => {
       await writer.control(
         rig.replica,

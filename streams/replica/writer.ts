@@ -46,6 +46,7 @@ type Finish<Result> = (replica: Replica, written: Written) => Result
 
 /** One record on its way, with those who wait for it. */
 interface Flight {
+  readonly queue: Queue
   readonly replica: Replica
   readonly record: NewRecord
   readonly waiting: readonly Pending[]
@@ -104,6 +105,14 @@ export class Writer {
   ): Promise<Result> {
     const item = { kind: 'mutation', mutation } as const
     return this.#submit(replica, item, durability, deadline, bytesOf(mutation), finish)
+  }
+
+  /**
+   * Resolves when this node has applied everything that was acknowledged before the call: a barrier record has been appended after it
+   * and applied here. All callers that wait together share one.
+   */
+  async barrier(replica: Replica, deadline: number): Promise<void> {
+    await this.#submit(replica, { kind: 'barrier' }, 'applied', deadline, 256, () => undefined)
   }
 
   /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
@@ -172,10 +181,14 @@ export class Writer {
       let pack: Pending[] = []
       let packBytes = 0
       const keys = new Set<string>()
+      const barriers: Pending[] = []
+      const launch = (waiting: readonly Pending[]): void => {
+        flights.push(this.#launch(queue, waiting))
+        records += 1
+      }
       const close = (): void => {
         if (pack.length === 0) return
-        flights.push(this.#launch(queue, pack))
-        records += 1
+        launch(pack)
         pack = []
         packBytes = 0
         keys.clear()
@@ -187,8 +200,12 @@ export class Writer {
           this.#refuse(pending, late('before it was appended: it changed nothing'))
           continue
         }
-        bytes += pending.bytes
         const { item } = pending
+        if (item.kind === 'barrier') {
+          barriers.push(pending)
+          continue
+        }
+        bytes += pending.bytes
         if (item.kind === 'control' || item.mutation.kind === 'txn') {
           close()
           pack.push(pending)
@@ -209,6 +226,7 @@ export class Writer {
         packBytes += pending.bytes
       }
       close()
+      if (barriers.length > 0) launch(barriers)
       queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
       queue.sent = records > 0
       // What is left comes back when this has landed, behind the others: a partition that always has more must not starve them.
@@ -223,6 +241,7 @@ export class Writer {
     const own = `${this.#session}/${queue.sequence++}`
     const { record, requestId } = makeRecord(waiting, own)
     const flight: Flight = {
+      queue,
       replica,
       record,
       waiting,
@@ -236,30 +255,29 @@ export class Writer {
 
   /** Resolves when the lane takes the next append. */
   #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
-    const parts = new Map<Replica, Flight[]>()
+    const parts = new Map<Queue, Flight[]>()
     for (const flight of flights) {
-      const part = parts.get(flight.replica)
-      if (part === undefined) parts.set(flight.replica, [flight])
+      const part = parts.get(flight.queue)
+      if (part === undefined) parts.set(flight.queue, [flight])
       else part.push(flight)
     }
     const groups = [...parts]
     const landed = groups.map(() => false)
     const land = (at: number, result: Appended | TidemarkError): void => {
-      const [replica, part] = must(groups[at], 'a part of the append')
+      const [queue, part] = must(groups[at], 'a part of the append')
       if (landed[at] === true) return
       landed[at] = true
       part.forEach((flight, index) => {
         if (result instanceof TidemarkError) this.#fail(flight, result)
         else this.#logged(flight, (result.firstOffset + index) as Offset)
       })
-      const queue = must(this.#queues.get(replica), 'the queue of a replica')
       queue.sent = false
       this.#offer(queue)
     }
     return new Promise((free) => {
-      const appends = groups.map(([{ topic, state }, part]) => ({
-        topic,
-        partition: state.partition,
+      const appends = groups.map(([{ replica }, part]) => ({
+        topic: replica.topic,
+        partition: replica.state.partition,
         records: part.map(({ record }) => record),
       }))
       this.#log
@@ -289,7 +307,7 @@ export class Writer {
     const { waiting } = flight
     const each = effects.outcomes.length === waiting.length
     waiting.forEach((pending, at) => {
-      if (pending.item.kind === 'control' || each)
+      if (pending.item.kind !== 'mutation' || each)
         this.#answer(pending, { offset: effects.offset, outcome: effects.outcomes[at] })
       else
         this.#refuse(

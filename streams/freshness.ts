@@ -2,7 +2,6 @@
  * Waits until a replica is as fresh as a read asks for: at once (eventual), until it has applied what a token saw (session), or
  * until it has applied everything that was acknowledged before the read began (linearizable; read-index.ts). Says which promise was kept.
  */
-import { encodeBarrier } from './core/encode.ts'
 import { TidemarkError } from './core/errors.ts'
 import type { Offset, Partition } from './core/types.ts'
 import type { Consistency, Freshness, Provenance, Token } from './face.ts'
@@ -56,7 +55,7 @@ export class Freshener {
       const error = TidemarkError.from(caught)
       if (error.reason !== 'LOG_UNAVAILABLE') throw error
       if (replica.refused !== undefined) throw replica.refused
-      await this.#options.writer.control(replica, encodeBarrier(), deadline)
+      await this.#options.writer.barrier(replica, deadline)
       return undefined
     }
   }

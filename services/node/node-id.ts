@@ -1,8 +1,9 @@
 /** The name of a node that was given none: a random one that is made once and kept in its data directory. */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Reason, TidemarkError } from '../../streams/core/errors.ts'
+import { codeOf, makeDirectory } from '../../streams/store/directory.ts'
 
 const FILE = 'node-id'
 
@@ -10,7 +11,7 @@ const FILE = 'node-id'
 export async function keptNodeId(dataDirectory: string): Promise<string> {
   const file = join(dataDirectory, FILE)
   try {
-    await mkdir(dataDirectory, { recursive: true })
+    await makeDirectory(dataDirectory)
     return (await kept(file)) ?? (await make(file))
   } catch (caught) {
     return refuse(codeOf(caught) === 'ENOSPC' ? 'DISK_FULL' : 'STORE_UNWRITABLE', dataDirectory, caught)
@@ -32,9 +33,6 @@ async function make(file: string): Promise<string> {
   await writeFile(file, `${made}\n`)
   return made
 }
-
-const codeOf = (caught: unknown): string =>
-  caught instanceof Error && 'code' in caught ? String(caught.code) : ''
 
 function refuse(reason: Reason, directory: string, cause: unknown): never {
   const why = cause instanceof Error ? cause.message : String(cause)

@@ -1,4 +1,5 @@
 /** A whole node on the embedded log: how it starts, what refuses it, how it ends. */
+import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
@@ -179,6 +180,16 @@ describe('a node', () => {
       const error = await refusal(startNode(config({ TIDEMARK_DATA_DIR: file }), surroundings()))
       expect(error.reason).to.equal('STORE_UNWRITABLE')
       expect(error.message).to.contain(file)
+    })
+
+    it('where the file system of its data directory takes no folders', async function () {
+      if (!existsSync('/proc/self')) this.skip()
+      for (const more of [{}, { TIDEMARK_NODE_ID: 'n1' }]) {
+        const settings = { TIDEMARK_DATA_DIR: '/proc/tidemark/data', ...more }
+        const error = await refusal(startNode(config(settings), surroundings()))
+        expect(error.reason).to.equal('STORE_UNWRITABLE')
+        expect(error.message).to.contain('/proc/tidemark')
+      }
     })
 
     it('where its data directory cannot be written', async function () {

@@ -137,6 +137,11 @@ export const APPEND_RETRIES_MAX = 3
 export const APPEND_RETRY_MS = 50
 /** Milliseconds that the leader of a partition waits for its replicas before an append counts as failed. */
 export const APPEND_ACK_MS = 3000
+/**
+ * Milliseconds after which the next append of a lane may go out although no leader has answered the one before: one that hangs
+ * holds up the partitions of the others no longer than that.
+ */
+export const APPEND_FREE_MS = 100
 /** Appends that one node has in flight: while one waits for the disk of a broker, the next is encoded. */
 export const APPEND_LANES = 2
 

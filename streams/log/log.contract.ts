@@ -201,6 +201,44 @@ export function logContract(name: string, makeLog: () => Promise<LogUnderTest>):
         }
       })
 
+      it('tells a listener what the promise tells, or nothing', async () => {
+        const { topic } = await create({ partitions: 3 * log.lanes })
+        const parts = [0, 1, 2].map((n) => ({
+          topic,
+          partition: partition(n * log.lanes),
+          records: numbered(2),
+        }))
+        for (const first of [0, 2]) {
+          const told: [number, unknown][] = []
+          const listener = { part: (at: number, result: unknown) => told.push([at, result]), free() {} }
+          const places = await log.append(0, parts, listener)
+          expect(places).to.deep.equal(parts.map(() => ({ firstOffset: first })))
+          if (told.length > 0)
+            expect(told.sort(([a], [b]) => a - b)).to.deep.equal(places.map((place, at) => [at, place]))
+        }
+      })
+
+      it('takes the next append of a lane when the listener is told that it is free', async () => {
+        const { topic } = await create({ partitions: 2 * log.lanes })
+        const [one, other] = [0, log.lanes].map((place) => ({
+          topic,
+          partition: partition(place),
+          records: numbered(1),
+        }))
+        if (one === undefined || other === undefined) throw new Error('two parts')
+        const appends: Promise<unknown>[] = []
+        await new Promise<void>((free) => {
+          const append = log.append(0, [one], { part() {}, free })
+          appends.push(append)
+          append.then(() => {
+            free()
+          }, free)
+        })
+        appends.push(log.append(0, [other]))
+        await Promise.all(appends)
+        for (const part of [one, other]) expect((await log.offsets(topic, part.partition)).end).to.equal(1)
+      })
+
       it('appends nothing when there is nothing', async () => {
         expect(await log.append(0, [])).to.deep.equal([])
       })

@@ -6,6 +6,7 @@
  * Order: offsets of a partition rise; records are read in the order of their offsets; an offset may be skipped (a
  * control record, an aborted transaction), never repeated. Ownership: byte arrays handed over are not changed by either side.
  */
+import type { TidemarkError } from '../core/errors.ts'
 import type { LogRecord, LogTime, NewRecord, Offset, Partition } from '../core/types.ts'
 
 /** What tells one incarnation of a topic from the next: a recreated topic has another. */
@@ -38,6 +39,14 @@ export interface Append {
 /** Where an Append landed: its n-th record stands at `firstOffset + n`. */
 export interface Appended {
   readonly firstOffset: Offset
+}
+
+/** For who cannot wait for the slowest part of an append. */
+export interface AppendListener {
+  /** What became of a part, once for each, as soon as it is known: before the promise of the call settles. */
+  part(index: number, result: Appended | TidemarkError): void
+  /** The lane takes its next call now. May be said more than once. */
+  free(): void
 }
 
 /** A run of records of one partition. */
@@ -85,12 +94,15 @@ export interface Log {
   deleteTopic(topic: string): Promise<void>
 
   /**
-   * Appends all parts; resolves when every record is durable as the topic promises (acks=all; embedded: synced). At most one call in flight for
-   * each lane. A part may have been appended although the call failed: the caller sends the same records again, and request ids
-   * make that harmless. @throws LOG_UNAVAILABLE (retriable), DISK_FULL (nothing appended), VALUE_TOO_LARGE (nothing appended).
+   * Appends all parts; resolves when every record is durable as the topic promises (acks=all; embedded: synced). Rejects when a part
+   * failed; others may have been appended all the same, and so may that one: the caller sends the same records again, and request ids
+   * make that harmless. @throws LOG_UNAVAILABLE (retriable), DISK_FULL (nothing appended), VALUE_TOO_LARGE (that part is not appended).
+   *
+   * A lane takes one call at a time: the next one when the promise has settled, or when `listener.free` was called. A partition
+   * whose part is not settled then stands in no other call. A log whose parts stand or fall together need not tell the listener anything.
    */
-  append(lane: number, parts: readonly Append[]): Promise<readonly Appended[]>
-  /** How many appends may be in flight at once; a partition's appends must all use lane `partition % lanes`. */
+  append(lane: number, parts: readonly Append[], listener?: AppendListener): Promise<readonly Appended[]>
+  /** How many lanes there are; a partition's appends must all use lane `partition % lanes`. */
   readonly lanes: number
 
   /** Reads one partition from `from`, which must lie within [start, end]. Any number of readers; none disturbs another. */

@@ -5,7 +5,7 @@ import { PACK_BYTES_TARGET, WRITES_IN_FLIGHT_MAX, WRITE_BYTES_IN_FLIGHT_MAX } fr
 import { readPack } from '../core/messages.ts'
 import type { Mutation, RowMutation } from '../core/mutation.ts'
 import type { LogTime, NewRecord, Partition } from '../core/types.ts'
-import type { Append, Appended, Log } from '../log/log.ts'
+import type { Append, AppendListener, Appended, Log } from '../log/log.ts'
 import { openMemoryLog } from '../log/memory.ts'
 import { getRow } from './read.ts'
 import { HandClock, openRig } from './replica.fake.ts'
@@ -14,7 +14,11 @@ import { Writer } from './writer.ts'
 import type { Written } from './writer.ts'
 
 const TOPIC = 'test.default'
-type Behaviour = (append: () => Promise<readonly Appended[]>) => Promise<readonly Appended[]>
+type Behaviour = (
+  append: (parts?: readonly Append[]) => Promise<readonly Appended[]>,
+  parts: readonly Append[],
+  listener: AppendListener | undefined,
+) => Promise<readonly Appended[]>
 
 /** Resolves when it is told to. */
 function gate(): { readonly opened: Promise<void>; open(): void } {
@@ -37,10 +41,10 @@ class TestLog {
       get healthy() {
         return inner.healthy
       },
-      append: (lane, parts) => {
+      append: (lane, parts, listener) => {
         this.appends.push(parts)
-        const append = (): Promise<readonly Appended[]> => inner.append(lane, parts)
-        return (this.plan.shift() ?? ((now: typeof append) => now()))(append)
+        const append = async (some = parts): Promise<readonly Appended[]> => inner.append(lane, some)
+        return (this.plan.shift() ?? ((now: typeof append) => now()))(append, parts, listener)
       },
     }
   }
@@ -199,6 +203,31 @@ describe('writer', () => {
       expect(log.shown).to.deep.equal(['a', 'txn', 'barrier', 'pack c d'])
     })
 
+    it('all that wait for a barrier behind one, after the writes that came with them', async () => {
+      const door = log.hold()
+      const first = write(put('a'))
+      await new Promise((resolve) => setImmediate(resolve))
+      const order: string[] = []
+      const barriers = [1, 2, 3].map(() =>
+        writer.barrier(rig.replica, far()).then(() => order.push('barrier')),
+      )
+      const late = settled(
+        writer
+          .barrier(rig.replica, clock.current.now() + 100)
+          .then(() => ({ offset: 0 as never, outcome: undefined })),
+      )
+      const second = write(put('b')).then(() => order.push('b'))
+      clock.current.advance(100)
+      door.open()
+      await Promise.all([first, second, ...barriers])
+      expect(log.shown).to.deep.equal(['a', 'b', 'barrier'])
+      expect(order[0]).to.equal('b')
+      expect(await late).to.equal('DEADLINE_EXCEEDED')
+      await writer.barrier(rig.replica, far())
+      expect(log.shown, 'who comes later has one of his own').to.deep.equal(['a', 'b', 'barrier', 'barrier'])
+      expect(writer.inFlight).to.equal(0)
+    })
+
     it('nothing in a keyspace that wants no packs', async () => {
       await writer.control(
         rig.replica,
@@ -353,6 +382,52 @@ describe('writer', () => {
       expect(outcome).to.include({ number: 1n, duplicate: false })
       await rig.replica.waiters.wait(2 as never, Infinity)
       expect(value('n')).to.equal('1')
+    })
+  })
+
+  describe('when an append fails for one of its partitions', () => {
+    it('answers the others, and goes on with them while it waits for the one', async () => {
+      const [sick, well] = await start(2, 1)
+      if (sick === undefined || well === undefined) throw new Error('two partitions')
+      const to = (rig: Rig, key: string): Promise<Written> =>
+        writer.write(rig.replica, put(key), 'logged', far(), told)
+      const door = gate()
+      log.plan.push(async (append, parts, listener) => {
+        const [, other] = parts
+        if (other === undefined) throw new Error('two parts')
+        listener?.part(1, await append([other]).then(([place]) => place ?? unavailable()))
+        listener?.free()
+        await door.opened
+        listener?.part(0, unavailable())
+        throw unavailable()
+      })
+      const lost = settled(to(sick, 'lost'))
+      expect(await settled(to(well, 'a'))).to.equal('logged')
+      const waiting = settled(to(sick, 'later'))
+      expect(await settled(to(well, 'b'))).to.equal('logged')
+      expect(log.shown, 'nothing more to the partition that waits').to.deep.equal(['lost', 'a', 'b'])
+      door.open()
+      expect(await lost).to.equal('LOG_UNAVAILABLE')
+      expect(await waiting).to.equal('logged')
+      expect(log.shown).to.deep.equal(['lost', 'a', 'b', 'later'])
+      expect(writer.inFlight).to.equal(0)
+    })
+
+    it('tells each part once, whatever the log says again', async () => {
+      const [one, two] = await start(2, 1)
+      if (one === undefined || two === undefined) throw new Error('two partitions')
+      log.plan.push(async (append, parts, listener) => {
+        const places = await append(parts)
+        places.forEach((place, at) => listener?.part(at, place))
+        listener?.part(0, unavailable())
+        listener?.free()
+        listener?.free()
+        return places
+      })
+      const writes = [one, two].map((rig) =>
+        settled(writer.write(rig.replica, put('a'), 'logged', far(), told)),
+      )
+      expect(await Promise.all(writes)).to.deep.equal(['logged', 'logged'])
     })
   })
 

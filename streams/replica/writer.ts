@@ -5,7 +5,6 @@
  *
  * A write is answered when this node's replica has applied its record: the answer is a read of the applied stream.
  */
-import { encodeMutation, encodePack } from '../core/encode.ts'
 import { bytesToText } from '../core/bytes.ts'
 import type { RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
@@ -17,13 +16,14 @@ import {
   WRITES_IN_FLIGHT_MAX,
   WRITE_BYTES_IN_FLIGHT_MAX,
 } from '../core/limits.ts'
-import { PackWriter } from '../core/messages.ts'
-import { assert, must } from '../core/assert.ts'
+import { must } from '../core/assert.ts'
 import type { Mutation, Outcome } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
+import type { Appended } from '../log/log.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
-import { bytesOf } from './mutation-bytes.ts'
+import { bytesOf, makeRecord } from './outgoing.ts'
+import type { Item } from './outgoing.ts'
 import type { Replica } from './replica.ts'
 import { late, overloaded } from './write-refusals.ts'
 
@@ -32,11 +32,6 @@ export interface Written {
   readonly offset: Offset
   readonly outcome: Outcome | undefined
 }
-
-/** What travels: a mutation, or a control record of this node. */
-type Item =
-  | { readonly kind: 'mutation'; readonly mutation: Mutation }
-  | { readonly kind: 'control'; readonly record: NewRecord }
 
 interface Pending {
   readonly item: Item
@@ -53,6 +48,7 @@ type Finish<Result> = (replica: Replica, written: Written) => Result
 
 /** One record on its way, with those who wait for it. */
 interface Flight {
+  readonly queue: Queue
   readonly replica: Replica
   readonly record: NewRecord
   readonly waiting: readonly Pending[]
@@ -63,6 +59,8 @@ interface Queue {
   readonly replica: Replica
   waiting: Pending[]
   sequence: number
+  /** Records of it are on their way to the log: what waits goes when they have landed. */
+  sent: boolean
 }
 
 interface Lane {
@@ -113,6 +111,14 @@ export class Writer {
     return this.#submit(replica, item, durability, deadline, bytesOf(mutation), finish)
   }
 
+  /**
+   * Resolves when this node has applied everything that was acknowledged before the call: a barrier record has been appended after it
+   * and applied here. All callers that wait together share one.
+   */
+  async barrier(replica: Replica, deadline: number): Promise<void> {
+    await this.#submit(replica, { kind: 'barrier' }, 'applied', deadline, 256, () => undefined)
+  }
+
   /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
   async control(replica: Replica, record: NewRecord, deadline: number): Promise<void> {
     await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, () => undefined)
@@ -133,7 +139,7 @@ export class Writer {
     return new Promise((resolve, reject) => {
       let queue = this.#queues.get(replica)
       if (queue === undefined) {
-        queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0 }
+        queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0, sent: false }
         this.#queues.set(replica, queue)
       }
       const done = (written: Written): void => {
@@ -146,13 +152,18 @@ export class Writer {
       queue.waiting.push({ item, durability, deadline, bytes, resolve: done, reject, settled: false })
       this.#count += 1
       this.#bytes += bytes
-      const lane = must(this.#lanes[replica.state.partition % this.#lanes.length], 'a lane')
-      lane.queues.add(queue)
-      if (lane.busy) return
-      lane.busy = true
-      // One turn later, so that the mutations of one frame travel together.
-      queueMicrotask(() => void this.#pump(lane))
+      this.#offer(queue)
     })
+  }
+
+  #offer(queue: Queue): void {
+    if (queue.sent || queue.waiting.length === 0) return
+    const lane = must(this.#lanes[queue.replica.state.partition % this.#lanes.length], 'a lane')
+    lane.queues.add(queue)
+    if (lane.busy) return
+    lane.busy = true
+    // One turn later, so that the mutations of one frame travel together.
+    queueMicrotask(() => void this.#pump(lane))
   }
 
   async #pump(lane: Lane): Promise<void> {
@@ -166,8 +177,6 @@ export class Writer {
   /** Takes what waits, in order, until an append is full. */
   #gather(lane: Lane): readonly Flight[] {
     const flights: Flight[] = []
-    const hungry: Queue[] = []
-    const served: Queue[] = []
     let bytes = 0
     const now = this.#clock.now()
     for (const queue of lane.queues) {
@@ -176,10 +185,14 @@ export class Writer {
       let pack: Pending[] = []
       let packBytes = 0
       const keys = new Set<string>()
+      const barriers: Pending[] = []
+      const launch = (waiting: readonly Pending[]): void => {
+        flights.push(this.#launch(queue, waiting))
+        records += 1
+      }
       const close = (): void => {
         if (pack.length === 0) return
-        flights.push(this.#launch(queue, pack))
-        records += 1
+        launch(pack)
         pack = []
         packBytes = 0
         keys.clear()
@@ -191,8 +204,12 @@ export class Writer {
           this.#refuse(pending, late('before it was appended: it changed nothing'))
           continue
         }
-        bytes += pending.bytes
         const { item } = pending
+        if (item.kind === 'barrier') {
+          barriers.push(pending)
+          continue
+        }
+        bytes += pending.bytes
         if (item.kind === 'control' || item.mutation.kind === 'txn') {
           close()
           pack.push(pending)
@@ -213,12 +230,12 @@ export class Writer {
         packBytes += pending.bytes
       }
       close()
+      if (barriers.length > 0) launch(barriers)
       queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
-      lane.queues.delete(queue)
-      if (queue.waiting.length > 0) (taken === 0 ? hungry : served).push(queue)
+      queue.sent = records > 0
+      // What is left comes back when this has landed, behind the others: a partition that always has more must not starve them.
+      if (queue.sent || queue.waiting.length === 0) lane.queues.delete(queue)
     }
-    // Behind the others: a partition that always has more must not starve them.
-    for (const queue of [...hungry, ...served]) lane.queues.add(queue)
     return flights
   }
 
@@ -228,6 +245,7 @@ export class Writer {
     const own = `${this.#session}/${queue.sequence++}`
     const { record, requestId } = makeRecord(waiting, own)
     const flight: Flight = {
+      queue,
       replica,
       record,
       waiting,
@@ -239,33 +257,48 @@ export class Writer {
     return flight
   }
 
-  async #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
-    const parts = new Map<Replica, Flight[]>()
+  /** Resolves when the lane takes the next append. */
+  #append(lane: Lane, flights: readonly Flight[]): Promise<void> {
+    const parts = new Map<Queue, Flight[]>()
     for (const flight of flights) {
-      const part = parts.get(flight.replica)
-      if (part === undefined) parts.set(flight.replica, [flight])
+      const part = parts.get(flight.queue)
+      if (part === undefined) parts.set(flight.queue, [flight])
       else part.push(flight)
     }
     const groups = [...parts]
-    try {
-      const places = await this.#log.append(
-        lane.index,
-        groups.map(([replica, part]) => ({
-          topic: replica.topic,
-          partition: replica.state.partition,
-          records: part.map((flight) => flight.record),
-        })),
-      )
-      groups.forEach(([, part], at) => {
-        const first = must(places[at], 'a place for each part').firstOffset
-        part.forEach((flight, index) => {
-          this.#logged(flight, (first + index) as Offset)
-        })
+    const landed = groups.map(() => false)
+    const land = (at: number, result: Appended | TidemarkError): void => {
+      const [queue, part] = must(groups[at], 'a part of the append')
+      if (landed[at] === true) return
+      landed[at] = true
+      part.forEach((flight, index) => {
+        if (result instanceof TidemarkError) this.#fail(flight, result)
+        else this.#logged(flight, (result.firstOffset + index) as Offset)
       })
-    } catch (caught) {
-      const error = TidemarkError.from(caught)
-      for (const flight of flights) this.#fail(flight, error)
+      queue.sent = false
+      this.#offer(queue)
     }
+    return new Promise((free) => {
+      const appends = groups.map(([{ replica }, part]) => ({
+        topic: replica.topic,
+        partition: replica.state.partition,
+        records: part.map(({ record }) => record),
+      }))
+      this.#log
+        .append(lane.index, appends, { part: land, free })
+        .then(
+          (places) => {
+            places.forEach((place, at) => {
+              land(at, place)
+            })
+          },
+          (caught: unknown) => {
+            const error = TidemarkError.from(caught)
+            for (const at of groups.keys()) land(at, error)
+          },
+        )
+        .finally(free)
+    })
   }
 
   #logged(flight: Flight, offset: Offset): void {
@@ -278,7 +311,7 @@ export class Writer {
     const { waiting } = flight
     const each = effects.outcomes.length === waiting.length
     waiting.forEach((pending, at) => {
-      if (pending.item.kind === 'control' || each)
+      if (pending.item.kind !== 'mutation' || each)
         this.#answer(pending, { offset: effects.offset, outcome: effects.outcomes[at] })
       else
         this.#refuse(
@@ -377,24 +410,3 @@ export class Writer {
 }
 
 const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`
-
-function makeRecord(
-  waiting: readonly Pending[],
-  own: string,
-): { readonly record: NewRecord; readonly requestId: string } {
-  const first = must(waiting[0], 'a record to write').item
-  if (first.kind === 'control') {
-    const headers = new Map([...first.record.headers, ['tm-request-id', Buffer.from(own)] as const])
-    return { record: { ...first.record, headers }, requestId: own }
-  }
-  if (waiting.length === 1) {
-    const requestId = first.mutation.requestId ?? own
-    return { record: encodeMutation({ ...first.mutation, requestId }), requestId }
-  }
-  const pack = new PackWriter()
-  for (const { item } of waiting) {
-    assert(item.kind === 'mutation' && item.mutation.kind !== 'txn', 'a pack holds mutations of rows only')
-    pack.add(item.mutation)
-  }
-  return { record: encodePack(pack.finish(), own), requestId: own }
-}

@@ -8,16 +8,16 @@
  * - On a full disk RocksDB refuses writes, goes on reading, and resumes by itself within 5 s of room being there again
  *   (it wants a quarter of `memtableBytes`). A refused batch is as if it had not been written, and may be written again.
  */
-import { mkdir } from 'node:fs/promises'
 import { assert } from '../core/assert.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { STORE_CACHE_BYTES, STORE_MEMTABLE_BYTES } from '../core/limits.ts'
+import { codeOf, makeDirectory } from './directory.ts'
 import { isReserved, RESERVED, type Marks } from './continuity.ts'
 import { BatchPool, RocksBatch } from './rocksdb-batch.ts'
 import { rocksdb, type DatabaseHandle } from './rocksdb-binding.ts'
 import { EMPTY_CURSOR, RocksCursor } from './rocksdb-cursor.ts'
 import { closeDatabase, openDatabase, type Database, type StoreOptions } from './rocksdb-database.ts'
-import { storeError } from './rocksdb-errors.ts'
+import { refuse, storeError } from './rocksdb-errors.ts'
 import { RocksReader } from './rocksdb-reader.ts'
 import type { Batch, Cursor, Range, Store } from './store.ts'
 import { WalSync } from './wal-sync.ts'
@@ -41,7 +41,11 @@ const SYNC = { sync: true } as const
  */
 export async function openStore(directory: string, options: StoreOptions = DEFAULTS): Promise<SyncableStore> {
   try {
-    await mkdir(directory, { recursive: true })
+    await makeDirectory(directory).catch((caught: unknown) => {
+      throw codeOf(caught) === 'ENOENT'
+        ? refuse('STORE_UNWRITABLE', directory, String(caught), caught)
+        : caught
+    })
     return new RocksStore(directory, await openDatabase(directory, options))
   } catch (caught) {
     throw storeError(caught, directory)

@@ -1,52 +1,51 @@
 /**
- * The append plane: one lane appends one batch at a time, to all leaders at once, as one idempotent producer of its own.
+ * The append plane: one lane appends batches to all leaders, as one idempotent producer of its own, one batch of a partition at a
+ * time. What waits for a leader that is slow or dead does not hold up the others: each part is told by itself, and the lane is free
+ * for the next call as soon as a leader has answered.
  *
  * A part that failed in a way that leaves open whether it was appended goes out again with the same producer and sequence: the
  * broker knows it and answers with the offset that it has. With one request in flight for each partition, this cannot
- * reorder or lose. When the retries are spent, or the broker has forgotten the producer, the producer is thrown away: its
+ * reorder or lose. When the retries are spent, or the broker has forgotten the producer, its session is retired: the
  * sequences are never used for other records. (kafkajs' own producer breaks that rule when sends overlap.)
  */
 import { assert, must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
 import {
   APPEND_ACK_MS,
+  APPEND_FREE_MS,
   APPEND_RECORDS_MAX,
   APPEND_RETRIES_MAX,
   APPEND_RETRY_MS,
   KAFKA_REQUEST_MS,
 } from '../../core/limits.ts'
 import { offset } from '../../core/types.ts'
-import type { Append, Appended } from '../log.ts'
+import type { Append, AppendListener, Appended } from '../log.ts'
 import { createChannels } from './channels.ts'
 import { describeCode, type Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
-import { initProducerCall, produceCall, type ProduceAnswer } from './protocol.ts'
-import { encodeRecordBatch, type Producer } from './record-batch.ts'
-import { createSignal } from './signal.ts'
+import { createPauses } from './pauses.ts'
+import { createProducerSessions, type ProducerSession } from './producer-sessions.ts'
+import { produceCall, type ProduceAnswer } from './protocol.ts'
+import { encodeRecordBatch } from './record-batch.ts'
 import type { Topics } from './topics.ts'
 
 export interface AppendLane {
-  append(parts: readonly Append[]): Promise<readonly Appended[]>
+  append(parts: readonly Append[], listener: AppendListener): Promise<void>
   close(): void
 }
 
-/** What became of some parts. */
-interface Outcome {
-  /** Those that were not appended, or perhaps were. */
-  readonly left: readonly Sending[]
-  /** Why one of them failed; empty when none did. */
-  readonly why: string
-  /** Sending again would fail again. */
-  readonly hopeless: boolean
-}
+type Settle = (one: Sending, result: Appended | TidemarkError) => void
 
 /** A part on its way. */
 interface Sending {
   readonly part: Append
   readonly index: number
   readonly name: string
-  /** Encoded for the current producer; undefined when there is another one since. */
+  /** Under which its batch is encoded. */
+  session: ProducerSession | undefined
   batch: Buffer | undefined
+  /** Why it was not appended when it was sent last. */
+  why: string
 }
 
 // Codes of the protocol that decide what happens next.
@@ -56,195 +55,177 @@ const PRODUCER_LOST = new Set([45, 46, 47, 59])
 /** Again would fail again: authorization, an invalid topic, a policy, an invalid record. */
 const HOPELESS = new Set([17, 29, 31, 42, 43, 44, 87])
 
-const SEQUENCE_MAX = 2 ** 31 - 1
-
 export function createAppendLane(
   transport: Transport,
   view: ClusterView,
   batchBytesMax: Topics['batchBytesMax'],
 ): AppendLane {
   const channels = createChannels(transport)
-  const signal = createSignal()
-  let producer: Producer | undefined
-  let busy = false
-  /** The next sequence of each partition; absent is 0. */
-  const sequences = new Map<string, number>()
-  let largestSequence = 0
-  let producerLost = false
+  const sessions = createProducerSessions(channels, view)
+  const pauses = createPauses()
+  /** Partitions with a part on its way. */
+  const onTheirWay = new Set<string>()
 
-  const forgetProducer = (): void => {
-    producer = undefined
-    producerLost = false
-    sequences.clear()
-    largestSequence = 0
-  }
-
-  const initProducer = async (): Promise<Producer> => {
-    const broker = view.brokers.values().next().value
-    const channel = must(channels.of(broker), 'a broker')
-    const { errorCode, id, epoch } = await channel.call(initProducerCall(), APPEND_ACK_MS)
-    if (errorCode !== 0)
-      throw new TidemarkError('LOG_UNAVAILABLE', `No producer id: ${describeCode(errorCode)}.`)
-    return { id, epoch }
-  }
-
-  const encode = (sending: readonly Sending[], by: Producer): void => {
+  const encode = async (sending: readonly Sending[]): Promise<void> => {
     // LogAppendTime replaces this time; a development topic without it gets the time of this node.
     const time = Date.now()
     for (const one of sending) {
-      one.batch ??= encodeRecordBatch(one.part.records, by, sequences.get(one.name) ?? 0, time)
+      if (one.batch !== undefined) continue
+      one.session = await sessions.current()
+      const sequence = one.session.sequenceOf(one.name)
+      one.batch = encodeRecordBatch(one.part.records, one.session.producer, sequence, time)
     }
   }
 
-  const checkSizes = async (sending: readonly Sending[]): Promise<void> => {
-    for (const { part, batch } of sending) {
-      const size = must(batch, 'the batch').length
-      if (size <= (await batchBytesMax(part.topic))) continue
-      // Perhaps it was raised since it was read.
-      const bytesMax = await batchBytesMax(part.topic, 'now')
-      if (size > bytesMax) throw tooLarge(part, size, bytesMax)
-    }
+  /** @returns what is over the limit of its topic, if it is. */
+  const tooLargeOf = async ({ part, batch }: Sending): Promise<TidemarkError | undefined> => {
+    const size = must(batch, 'the batch').length
+    if (size <= (await batchBytesMax(part.topic))) return undefined
+    // Perhaps it was raised since it was read.
+    const bytesMax = await batchBytesMax(part.topic, 'now')
+    return size > bytesMax ? tooLarge(part, size, bytesMax) : undefined
   }
 
-  /** One request to one leader. @returns the parts that must go out again, and why. */
-  const send = async (
-    nodeId: number,
-    sending: readonly Sending[],
-    results: (Appended | undefined)[],
-  ): Promise<Outcome> => {
+  const answered = (
+    one: Sending,
+    answer: ProduceAnswer | undefined,
+  ): Appended | TidemarkError | undefined => {
+    if (answer?.errorCode === 0) {
+      one.session?.appended(one.name, one.part.records.length)
+      return { firstOffset: offset(answer.baseOffset) }
+    }
+    const code = answer?.errorCode ?? -1
+    if (MESSAGE_TOO_LARGE.has(code)) return tooLarge(one.part, must(one.batch, 'the batch').length)
+    one.why = `${one.name}: ${answer?.message ?? describeCode(code)}`
+    if (HOPELESS.has(code)) return new TidemarkError('LOG_UNAVAILABLE', `The append was refused. ${one.why}`)
+    if (PRODUCER_LOST.has(code)) {
+      one.session?.retire()
+      one.batch = undefined
+    }
+    return undefined
+  }
+
+  /** One request to one leader. @returns what is still to be sent. */
+  const send = async (nodeId: number, sending: readonly Sending[], settle: Settle): Promise<Sending[]> => {
     const channel = channels.of(view.brokers.get(nodeId))
     if (channel === undefined) return failed(sending, 'a partition has no leader that is known')
-    let answers: readonly ProduceAnswer[]
-    try {
-      const parts = sending.map(({ part, batch }) => ({
-        topic: part.topic,
-        partition: part.partition,
-        batch: must(batch, 'the batch'),
-      }))
-      answers = await channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS)
-    } catch (caught) {
-      if (!(caught instanceof TidemarkError)) throw caught
-      return failed(sending, caught.message)
-    }
+    const parts = sending.map(({ part, batch }) => ({
+      topic: part.topic,
+      partition: part.partition,
+      batch: must(batch, 'the batch'),
+    }))
+    const answers = await channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS)
     const byName = new Map(answers.map((answer) => [`${answer.topic}/${answer.partition}`, answer]))
-    let why = ''
-    let hopeless = false
-    const left = sending.filter((one) => {
-      const answer = byName.get(one.name)
-      if (answer?.errorCode === 0) {
-        results[one.index] = { firstOffset: offset(answer.baseOffset) }
-        const sequence = (sequences.get(one.name) ?? 0) + one.part.records.length
-        sequences.set(one.name, sequence)
-        largestSequence = Math.max(largestSequence, sequence)
-        return false
-      }
-      const code = answer?.errorCode ?? -1
-      if (MESSAGE_TOO_LARGE.has(code)) throw tooLarge(one.part, must(one.batch, 'the batch').length)
-      why = `${one.name}: ${answer?.message ?? describeCode(code)}`
-      hopeless ||= HOPELESS.has(code)
-      producerLost ||= PRODUCER_LOST.has(code)
-      return true
+    return sending.filter((one) => {
+      const result = answered(one, byName.get(one.name))
+      if (result !== undefined) settle(one, result)
+      return result === undefined
     })
-    return { left, why, hopeless }
   }
 
-  const attempt = async (
-    sending: readonly Sending[],
-    results: (Appended | undefined)[],
-  ): Promise<Outcome> => {
-    if (producerLost || largestSequence > SEQUENCE_MAX - APPEND_RECORDS_MAX) forgetProducer()
-    if (producer === undefined) {
-      producer = await initProducer()
-      for (const one of sending) one.batch = undefined
-    }
-    encode(sending, producer)
-    await checkSizes(sending)
+  /** Each part once, to whoever leads it now. @returns what is still to be sent. */
+  const attempt = async (sending: readonly Sending[], settle: Settle): Promise<readonly Sending[]> => {
+    await encode(sending)
     const byLeader = new Map<number, Sending[]>()
     for (const one of sending) {
-      const nodeId = view.leader(one.part.topic, one.part.partition)?.leader ?? -1
+      const large = await tooLargeOf(one)
+      if (large !== undefined) {
+        settle(one, large)
+        continue
+      }
+      const nodeId = leaderOf(one)
       const group = byLeader.get(nodeId)
       if (group === undefined) byLeader.set(nodeId, [one])
       else group.push(one)
     }
-    const outcomes = await Promise.allSettled(
-      [...byLeader].map(([nodeId, group]) => send(nodeId, group, results)),
+    const left = await Promise.all(
+      [...byLeader].map(([nodeId, group]) =>
+        send(nodeId, group, settle).catch((caught: unknown) => {
+          if (!(caught instanceof TidemarkError)) throw caught
+          return failed(group, caught.message)
+        }),
+      ),
     )
-    const settled = outcomes.map((outcome) => {
-      if (outcome.status === 'rejected') throw outcome.reason
-      return outcome.value
-    })
-    return {
-      left: settled.flatMap(({ left }) => left),
-      why: settled.find(({ why }) => why !== '')?.why ?? '',
-      hopeless: settled.some(({ hopeless }) => hopeless),
-    }
+    return left.flat()
   }
 
-  const tryOnce = async (
+  const leaderOf = ({ part }: Sending): number => view.leader(part.topic, part.partition)?.leader ?? -1
+
+  /** Sends until all is settled. @param tried - is told after each attempt whether it was the first, and whether it appended anything */
+  const run = async (
     sending: readonly Sending[],
-    topics: readonly string[],
-    again: boolean,
-    results: (Appended | undefined)[],
-  ): Promise<Outcome> => {
-    try {
-      const unknown = sending.some(({ part }) => view.leader(part.topic, part.partition) === undefined)
-      if (again || unknown) await view.refresh(topics)
-      return await attempt(sending, results)
-    } catch (caught) {
-      if (!(caught instanceof TidemarkError) || caught.reason === 'VALUE_TOO_LARGE') throw caught
-      return failed(sending, caught.message)
+    listener: AppendListener,
+    tried: (first: boolean, appended: boolean) => void,
+  ): Promise<void> => {
+    const topics = [...new Set(sending.map(({ part }) => part.topic))]
+    let left = sending
+    let appended = false
+    const settle: Settle = (one, result) => {
+      if (!onTheirWay.delete(one.name)) return
+      if (result instanceof TidemarkError)
+        // Whether its sequence was used is not known.
+        one.session?.retire()
+      else appended = true
+      listener.part(one.index, result)
     }
-  }
-
-  const append = async (parts: readonly Append[]): Promise<readonly Appended[]> => {
-    const results: (Appended | undefined)[] = parts.map(() => undefined)
-    const topics = [...new Set(parts.map((part) => part.topic))]
-    let left: readonly Sending[] = parts.map((part, index) => {
-      assert(
-        part.records.length > 0 && part.records.length <= APPEND_RECORDS_MAX,
-        'a part has no or too many records',
+    for (let tries = 0; tries <= APPEND_RETRIES_MAX && left.length > 0; tries++) {
+      if (tries > 0) await pauses.pause(APPEND_RETRY_MS * 4 ** (tries - 1))
+      try {
+        if (tries > 0 || left.some((one) => leaderOf(one) < 0)) await view.refresh(topics)
+        left = await attempt(left, settle)
+      } catch (caught) {
+        const error = TidemarkError.from(caught)
+        left = failed(left, error.message)
+        if (error.reason === 'INTERNAL') {
+          for (const one of left) settle(one, error)
+          left = []
+        }
+      }
+      tried(tries === 0, appended)
+    }
+    for (const one of left)
+      settle(
+        one,
+        new TidemarkError('LOG_UNAVAILABLE', `The append failed ${APPEND_RETRIES_MAX + 1} times. ${one.why}`),
       )
-      return { part, index, name: `${part.topic}/${part.partition}`, batch: undefined }
-    })
-    assert(
-      new Set(left.map(({ name }) => name)).size === left.length,
-      'a partition stands twice in an append',
-    )
-    let why = ''
-    for (let tries = 0; tries <= APPEND_RETRIES_MAX; tries++) {
-      if (tries > 0) await signal.sleep(APPEND_RETRY_MS * 4 ** (tries - 1))
-      const outcome = await tryOnce(left, topics, tries > 0, results)
-      left = outcome.left
-      why = outcome.why
-      if (outcome.hopeless) throw new TidemarkError('LOG_UNAVAILABLE', `The append was refused. ${why}`)
-      if (left.length === 0) return results.map((result) => must(result, 'the result of a part'))
-    }
-    throw new TidemarkError('LOG_UNAVAILABLE', `The append failed ${APPEND_RETRIES_MAX + 1} times. ${why}`)
   }
 
   return {
-    async append(parts) {
-      assert(!busy, 'a lane appends one batch at a time')
-      if (parts.length === 0) return []
-      busy = true
-      try {
-        return await append(parts)
-      } catch (caught) {
-        // Whether the sequences in flight were used is not known: they must never stand for other records.
-        forgetProducer()
-        throw caught
-      } finally {
-        busy = false
+    async append(parts, listener) {
+      if (parts.length === 0) return
+      const groups = new Map<number, Sending[]>()
+      parts.forEach((part, index) => {
+        const name = `${part.topic}/${part.partition}`
+        const { length } = part.records
+        assert(length > 0 && length <= APPEND_RECORDS_MAX, 'a part has no or too many records')
+        assert(!onTheirWay.has(name), 'a partition has one part on its way at a time')
+        onTheirWay.add(name)
+        const one = { part, index, name, session: undefined, batch: undefined, why: '' }
+        const group = groups.get(leaderOf(one))
+        if (group === undefined) groups.set(leaderOf(one), [one])
+        else group.push(one)
+      })
+      const stalled = setTimeout(listener.free, APPEND_FREE_MS)
+      let untried = groups.size
+      const tried = (first: boolean, appended: boolean): void => {
+        if (first) untried -= 1
+        if (!appended && untried > 0) return
+        clearTimeout(stalled)
+        listener.free()
       }
+      await Promise.all([...groups.values()].map((group) => run(group, listener, tried)))
     },
     close() {
-      signal.end()
+      pauses.end()
       channels.close()
     },
   }
 }
 
-const failed = (left: readonly Sending[], why: string): Outcome => ({ left, why, hopeless: false })
+function failed(left: readonly Sending[], why: string): Sending[] {
+  for (const one of left) one.why = why
+  return [...left]
+}
 
 function tooLarge(part: Append, bytes: number, bytesMax?: number): TidemarkError {
   const limit = bytesMax === undefined ? '' : `, and the topic takes ${bytesMax} (max.message.bytes)`

@@ -8,7 +8,7 @@ import { startKafka, type KafkaCluster, type KafkaOptions } from '../../../infra
 import { freshName, withJava } from '../../../infra/kafka/with-kafka.ts'
 import { must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
-import { NO_HEADERS, offset, partition, type NewRecord } from '../../core/types.ts'
+import { NO_HEADERS, offset, partition, type NewRecord, type Partition } from '../../core/types.ts'
 import type { Log, LogBatch, PartitionReader, TopicDescription } from '../log.ts'
 import { openKafkaLog, type KafkaLogOptions } from './log.ts'
 import { startProxy, type Proxy } from './proxy.fake.ts'
@@ -290,5 +290,36 @@ describe('faults under the log on Kafka', function () {
       )
     while (!(await proved()));
     for (const reader of readers) reader.close()
+  })
+
+  it('goes on appending to the leaders that live while one hangs', async () => {
+    const cluster = await start({ brokers: 3 })
+    const log = await open(cluster.bootstrap)
+    const topic = await log.createTopic(freshName('hangs'), { ...SETTINGS, partitions: 6 })
+    const places = [0, 1, 2, 3, 4, 5].map(partition).filter((place) => place % log.lanes === 0)
+    const told: number[] = []
+    const appendTo = async (here: readonly Partition[]): Promise<void> =>
+      new Promise((resolve) => {
+        const parts = here.map((place) => ({ topic: topic.topic, partition: place, records: [record('a')] }))
+        const part = (at: number): void => void told.push(must(here[at], 'a partition'))
+        log.append(0, parts, { part, free: resolve }).then(
+          () => resolve(),
+          () => resolve(),
+        )
+      })
+    await appendTo(places)
+    while (told.length < places.length) await new Promise((resolve) => setImmediate(resolve))
+
+    const asleep = must(must(cluster.brokers[1], 'a broker').pid, 'its process')
+    process.kill(asleep, 'SIGSTOP')
+    told.length = 0
+    await appendTo(places)
+    while (told.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    // The three partitions of the lane have three leaders: one of them is asleep.
+    const living = [...told]
+    for (let round = 0; round < 20; round++) await appendTo(living.map(partition))
+    expect(told.filter((place) => !living.includes(place))).to.deep.equal([])
+    process.kill(asleep, 'SIGCONT')
+    while (new Set(told).size < places.length) await new Promise((resolve) => setImmediate(resolve))
   })
 })

@@ -41,8 +41,7 @@ export function judgeEnd(
   if (answer.errorCode !== 0) return unproved(name, describeCode(answer.errorCode))
   for (const nodeId of leader.replicas) {
     const said = named.get(nodeId)
-    if (said === undefined || said instanceof TidemarkError)
-      return unproved(name, `broker ${nodeId}, a replica, cannot be asked who leads it`)
+    if (said === undefined || said instanceof TidemarkError) return unasked(name, nodeId)
     const one = said.get(name)
     if (one === undefined)
       return unproved(name, `broker ${nodeId} does not know it, or knows another topic of its name`)
@@ -56,6 +55,9 @@ export function judgeEnd(
   }
   return offset(answer.offset)
 }
+
+export const unasked = (name: string, nodeId: number): TidemarkError =>
+  unproved(name, `broker ${nodeId}, a replica, cannot be asked who leads it`)
 
 export const unproved = (name: string, why: string): TidemarkError =>
   new TidemarkError('LOG_UNAVAILABLE', `The end of partition ${name} cannot be proved: ${why}.`)

@@ -12,7 +12,7 @@ import {
   KAFKA_RETRY_MS_MAX,
 } from '../../core/limits.ts'
 import type { Telemetry } from '../../ports.ts'
-import type { Log } from '../log.ts'
+import type { Appended, Log } from '../log.ts'
 import { createAppendLane } from './append-lane.ts'
 import { parseAddress } from './address.ts'
 import { createTransport, type ConnectionSettings } from './client.ts'
@@ -21,7 +21,7 @@ import { createFetchPlane } from './fetch-plane.ts'
 import { createOffsets } from './offsets.ts'
 import { createReadIndex } from './read-index.ts'
 import { createTopics } from './topics.ts'
-import { createTrouble, KAFKA, type Trouble } from './trouble.ts'
+import { createAppendTrouble, createTrouble, KAFKA, type Trouble } from './trouble.ts'
 
 export interface KafkaLogOptions extends ConnectionSettings {
   /** `host:port` of some brokers; the others are found through them. */
@@ -45,6 +45,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const topics = createTopics(createTransport(options, KAFKA_ADMIN_MS), view, offsets)
   const plane = createFetchPlane(transport, view, trouble, offsets)
   const index = createReadIndex(transport, view, (topic) => plane.identityOf(topic))
+  const appends = createAppendTrouble(trouble)
   const lanes = Array.from({ length: APPEND_LANES }, () =>
     createAppendLane(transport, view, (topic, when) => topics.batchBytesMax(topic, when)),
   )
@@ -58,20 +59,25 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     deleteTopic: (topic) => topics.deleteTopic(topic),
     trim: (topic, partition, before) => topics.trim(topic, partition, before),
     lanes: lanes.length,
-    async append(lane, parts) {
+    async append(lane, parts, listener) {
       for (const { partition } of parts) {
         assert(partition % lanes.length === lane, `partition ${partition} is appended in lane ${lane}`)
       }
-      try {
-        const appended = await must(lanes[lane], `lane ${lane}`).append(parts)
-        trouble.end('appends')
-        return appended
-      } catch (caught) {
-        if (caught instanceof TidemarkError && caught.reason === 'LOG_UNAVAILABLE') {
-          trouble.begin('appends', caught.message)
-        }
-        throw caught
-      }
+      const results = parts.map((): Appended | TidemarkError | undefined => undefined)
+      await must(lanes[lane], `lane ${lane}`).append(parts, {
+        part(index, result) {
+          results[index] = result
+          appends.note(must(parts[index], 'a part'), result)
+          listener?.part(index, result)
+        },
+        free() {
+          listener?.free()
+        },
+      })
+      return results.map((result) => {
+        if (result instanceof TidemarkError) throw result
+        return must(result, 'the result of a part')
+      })
     },
     read: (topic, partition, from, expect) => plane.read(topic, partition, from, expect),
     verifiedEnds: (topic, partitions) => index.verifiedEnds(topic, partitions),

@@ -8,12 +8,19 @@
  * replica is, and it knew of its leadership before it took the append, so before the round began: it names itself.
  * A replica that an answer lists and that was not asked (a reassignment under way) makes the round count as failed too.
  *
+ * Why all of them, and not so many that every acknowledged append must have reached one (more than replicas − min.insync.replicas)?
+ * Two of three that agree would exclude a third one that leads with the help of either, but not one that leads with the help of
+ * a broker that was made a replica since: whoever repairs a cluster reassigns the replicas of brokers that he takes for dead, and
+ * those two may be cut off from the controllers together with us. The list of in-sync replicas is no help: a leader that is
+ * cut off may have had one more accepted than it shows. So while the broker of a replica cannot be asked nothing is proved, and
+ * callers append a barrier, one for all reads that wait. That a broker is silent is remembered, so that rounds cost nothing then.
+ *
  * The high watermark, not the last stable offset: a plain write that is acknowledged while a stranger's transaction is open
  * stands after that transaction's first record, and has to be covered. Readers of committed records see it only when the transaction ends,
  * so a linearizable read waits for that, up to its deadline. The high watermark is reached by every reader in the end.
  */
 import { TidemarkError } from '../../core/errors.ts'
-import { KAFKA_REQUEST_MS, KAFKA_RETRY_MS } from '../../core/limits.ts'
+import { KAFKA_REQUEST_MS, KAFKA_RETRY_MS, METADATA_REFRESH_MS } from '../../core/limits.ts'
 import type { Offset, Partition } from '../../core/types.ts'
 import type { TopicIdentity } from '../log.ts'
 import { createChannels, type Channels } from './channels.ts'
@@ -21,7 +28,7 @@ import type { Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { metadataCall, type Metadata, type PartitionMetadata } from './metadata-protocol.ts'
 import { LATEST, listOffsetsCall, type ApiCall, type OffsetAnswer } from './protocol.ts'
-import { judgeEnd, nameOf, unproved, viewOf } from './leader-proof.ts'
+import { judgeEnd, nameOf, unasked, unproved, viewOf } from './leader-proof.ts'
 import { createRounds } from './rounds.ts'
 
 export interface ReadIndex {
@@ -47,7 +54,13 @@ export function createReadIndex(
   const leaderChannels = createChannels(transport)
   /** Brokers that did not answer: rounds fail at once in place of waiting for them, until a probe finds them back. */
   const silent = new Set<number>()
+  /** When partitions with a silent replica are looked at again: they may have got others. */
+  let lookAgainAt = 0
   let closed = false
+
+  /** A broker of the partition's replicas that cannot be asked. */
+  const silentReplica = (partition: PartitionMetadata): number | undefined =>
+    partition.replicas.find((nodeId) => silent.has(nodeId) || !view.brokers.has(nodeId))
 
   const ask = async <T>(channels: Channels, nodeId: number, call: ApiCall<T>): Promise<T | TidemarkError> => {
     const channel = channels.of(view.brokers.get(nodeId))
@@ -90,7 +103,7 @@ export function createReadIndex(
       }
     }
     const known = [...asked.values()].flatMap(({ topic, leader }) =>
-      leader === undefined ? [] : [{ topic, ...leader }],
+      leader === undefined || silentReplica(leader) !== undefined ? [] : [{ topic, ...leader }],
     )
     const topics = [...new Set(known.map(({ topic }) => topic))]
     const leaders = new Set(known.map(({ leader }) => leader))
@@ -120,7 +133,13 @@ export function createReadIndex(
     }
     const named = new Map([...heard].map(([nodeId, answer]) => [nodeId, viewOf(answer, identityOf)]))
     const proof = new Map<string, Offset | TidemarkError>()
-    for (const [name, { leader }] of asked) proof.set(name, judgeEnd(name, leader, answers.get(name), named))
+    for (const [name, { leader }] of asked) {
+      const nodeId = leader === undefined ? undefined : silentReplica(leader)
+      proof.set(
+        name,
+        nodeId === undefined ? judgeEnd(name, leader, answers.get(name), named) : unasked(name, nodeId),
+      )
+    }
     for (const answer of heard.values()) if (!(answer instanceof TidemarkError)) view.learn(answer)
     return proof
   }
@@ -129,7 +148,16 @@ export function createReadIndex(
     const topics = [...new Set(questions.map(({ topic }) => topic))]
     if (topics.some((topic) => view.topic(topic) === undefined)) await view.refresh(topics)
     const first = await attempt(questions)
-    if (![...first.values()].some((end) => end instanceof TidemarkError)) return first
+    const failing = questions.flatMap(({ topic, partitions }) =>
+      partitions
+        .filter((place) => first.get(nameOf(topic, place)) instanceof TidemarkError)
+        .map((place) => view.leader(topic, place)),
+    )
+    if (failing.length === 0) return first
+    const now = performance.now()
+    const hopeless = failing.every((leader) => leader !== undefined && silentReplica(leader) !== undefined)
+    if (hopeless && now < lookAgainAt) return first
+    lookAgainAt = now + METADATA_REFRESH_MS
     // A leader that just changed is known now; what stays unproved is told, and the caller may append a barrier.
     await view.refresh(topics)
     return attempt(questions)

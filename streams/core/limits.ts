@@ -277,6 +277,8 @@ export const COPY_BYTES_PER_SECOND = 64 * MiB
 export const COPIES_GIVEN_MAX = 4
 /** Milliseconds that a copy is kept open while nobody takes a chunk of it. */
 export const COPY_IDLE_MS = 60_000
+/** Milliseconds likewise while somebody has it and is slow: whoever uploads it may wait that long for a store. */
+export const COPY_STALL_MS = 600_000
 /** Bytes of chunks that a copy keeps to send them again: more than sockets and windows of HTTP/2 hold on the way. */
 export const COPY_WINDOW_BYTES = 16 * MiB
 /** Times that a broken copy is taken up again where it broke, in a row without a chunk between them. */
@@ -289,6 +291,9 @@ export const SNAPSHOT_ORPHAN_MS = 24 * 3600 * 1000
 export const SNAPSHOT_MANIFEST_BYTES_MAX = 64 * MiB
 /** Milliseconds between two words on how far a snapshot is. */
 export const SNAPSHOT_PROGRESS_MS = 200
+/** Milliseconds until S3 must have accepted a connection, and without a byte on it after which a request counts as lost. */
+export const S3_CONNECT_MS = 5000
+export const S3_IDLE_MS = 60_000
 /** Bytes of one part of an upload to S3, which takes 10,000 of them: 160 GiB for one partition. */
 export const S3_PART_BYTES = 16 * MiB
 

@@ -4,7 +4,13 @@
  * have been lost on the way are kept, until nobody has taken a chunk for COPY_IDLE_MS. All copies of a node share one rate.
  */
 import { TidemarkError } from '../core/errors.ts'
-import { COPIES_GIVEN_MAX, COPY_BYTES_PER_SECOND, COPY_IDLE_MS, COPY_WINDOW_BYTES } from '../core/limits.ts'
+import {
+  COPIES_GIVEN_MAX,
+  COPY_BYTES_PER_SECOND,
+  COPY_IDLE_MS,
+  COPY_STALL_MS,
+  COPY_WINDOW_BYTES,
+} from '../core/limits.ts'
 import type { Clock, Random } from '../ports.ts'
 import { openCopy } from './copy-source.ts'
 import type { CopySource, CopyWriter } from './copy-source.ts'
@@ -29,24 +35,20 @@ export interface CopySessionsOptions {
   readonly clock: Clock
   readonly random: Random
   readonly bytesPerSecond?: number
-  /** Milliseconds. */
-  readonly idleMs?: number
 }
 
 export class CopySessions {
   readonly #clock: Clock
   readonly #random: Random
-  readonly #idleMs: number
   readonly #pace: (bytes: number) => Promise<void>
   readonly #sessions = new Map<string, Session>()
   readonly #stop: () => void
 
-  constructor({ clock, random, bytesPerSecond, idleMs }: CopySessionsOptions) {
+  constructor({ clock, random, bytesPerSecond }: CopySessionsOptions) {
     this.#clock = clock
     this.#random = random
-    this.#idleMs = idleMs ?? COPY_IDLE_MS
     this.#pace = pace(bytesPerSecond ?? COPY_BYTES_PER_SECOND, clock)
-    this.#stop = clock.every(this.#idleMs / 4, () => {
+    this.#stop = clock.every(COPY_IDLE_MS / 4, () => {
       this.#expire()
     })
   }
@@ -87,8 +89,9 @@ export class CopySessions {
   }
 
   #expire(): void {
-    const before = this.#clock.now() - this.#idleMs
-    for (const [name, session] of this.#sessions) if (session.usedAt <= before) this.#drop(name, session)
+    const now = this.#clock.now()
+    for (const [name, session] of this.#sessions)
+      if (now - session.usedAt >= (session.taken ? COPY_STALL_MS : COPY_IDLE_MS)) this.#drop(name, session)
   }
 
   /** Whoever comes goes before a copy that nobody is reading. */

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { SNAPSHOT_ORPHAN_MS } from '../core/limits.ts'
 import { reasonOf, streamOf } from './copies.fake.ts'
 import { openDirectoryStore } from './directory-store.ts'
 import { namesOf, snapshotStoreContract } from './snapshot-store.contract.ts'
@@ -21,6 +22,13 @@ describe('snapshots in a directory', () => {
     const store = openDirectoryStore(root)
     await writeFile(join(root, '.manifest.json.0011.partial'), 'half')
     expect(await namesOf(store)).to.deep.equal([])
+    // Another process may be writing it; a day later nobody is.
+    await store.put('a', streamOf([]))
+    expect(await readdir(root)).to.have.lengthOf(2)
+    const old = new Date(Date.now() - SNAPSHOT_ORPHAN_MS - 1000)
+    await utimes(join(root, '.manifest.json.0011.partial'), old, old)
+    await openDirectoryStore(root).put('a', streamOf([]))
+    expect(await readdir(root)).to.deep.equal(['a'])
   })
 
   it('leaves no empty folder and no half file behind', async () => {

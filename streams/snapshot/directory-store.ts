@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { TidemarkError } from '../core/errors.ts'
-import { COPY_CHUNK_BYTES } from '../core/limits.ts'
+import { COPY_CHUNK_BYTES, SNAPSHOT_ORPHAN_MS } from '../core/limits.ts'
 import { checkName, notFound, unavailable } from './snapshot-store.ts'
 import type { SnapshotStore, StoredObject } from './snapshot-store.ts'
 
@@ -20,10 +20,13 @@ export function openDirectoryStore(directory: string): SnapshotStore {
     return join(root, ...name.split('/'))
   }
 
+  let swept: Promise<void> | undefined
+
   return {
     place,
     async put(name, content) {
       const path = pathOf(name)
+      await (swept ??= sweep(root))
       const partial = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`)
       try {
         const made = await mkdir(dirname(path), { recursive: true }).catch(told(place))
@@ -80,6 +83,18 @@ export function openDirectoryStore(directory: string): SnapshotStore {
         if (refused !== undefined) break
       }
     },
+  }
+}
+
+/** Removes what processes that ended left half written, once in a while: it takes room, and nothing else would find it. */
+async function sweep(root: string): Promise<void> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => [])
+  for (const entry of entries) {
+    if (!entry.isFile() || !/^\..*\.partial$/.test(entry.name)) continue
+    const path = join(entry.parentPath, entry.name)
+    const facts = await stat(path).catch(() => undefined)
+    if (facts !== undefined && Date.now() - facts.mtimeMs > SNAPSHOT_ORPHAN_MS)
+      await rm(path, { force: true }).catch(() => undefined)
   }
 }
 

@@ -18,7 +18,7 @@ import {
   paginateListObjectsV2,
 } from '@aws-sdk/client-s3'
 import { TidemarkError } from '../core/errors.ts'
-import { S3_PART_BYTES } from '../core/limits.ts'
+import { S3_CONNECT_MS, S3_IDLE_MS, S3_PART_BYTES } from '../core/limits.ts'
 import { checkName, notFound, unavailable } from './snapshot-store.ts'
 import type { SnapshotStore, StoredObject } from './snapshot-store.ts'
 
@@ -46,6 +46,7 @@ export function openS3Store(options: S3Options): S3Store {
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
     ...(region === undefined ? {} : { region }),
     ...(credentials === undefined ? {} : { credentials }),
+    requestHandler: { connectionTimeout: S3_CONNECT_MS, socketTimeout: S3_IDLE_MS },
     // Servers that only speak as S3 does need not know its newer checksums; ours are inside of what is stored.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

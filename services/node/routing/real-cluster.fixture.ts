@@ -32,6 +32,8 @@ export interface RealCluster {
   readonly membership: SimulatedCluster
   readonly bugs: unknown[]
   at(index: number): RealMember
+  /** One node more; resolves when replicas have moved to it, and the map has come to rest. */
+  grow(): Promise<void>
   /** Resolves when the newest map says so. */
   until(holds: () => boolean): Promise<void>
   /** As when its machine dies, and the others take note at once. */
@@ -52,9 +54,8 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
   const membership = simulatedCluster(new Prng(5), systemClock)
   const bugs: unknown[] = []
   const members: RealMember[] = []
-  const dead = new Set<number>()
-  for (let at = 0; at < nodes; at += 1) {
-    const nodeId = `n${at}`
+  const add = async (): Promise<void> => {
+    const nodeId = `n${members.length}`
     const local = await openNode({
       cluster: 'test',
       nodeId,
@@ -90,11 +91,14 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
     membership,
     bugs,
     at: (index) => must(members[index], `node ${index}`),
+    async grow() {
+      await add()
+      await cluster.until(placed)
+    },
     async until(holds) {
       while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
     },
     kill(index) {
-      dead.add(index)
       const { nodeId, door } = cluster.at(index)
       membership.cut(nodeId)
       door.slam()
@@ -112,14 +116,21 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
     },
   }
   const placed = (): boolean => {
-    const topic = membership.map.topics.find((each) => each.topic === 'test.default')
+    const { nodes: joined, topics } = membership.map
+    const placements = topics.find((each) => each.topic === 'test.default')?.placements ?? []
+    const wanted = Math.min(replication, members.length)
     return (
-      topic?.placements.every(
-        ({ leader, replicas }) => leader !== undefined && replicas.length === Math.min(replication, nodes),
-      ) === true
+      joined.length === members.length &&
+      placements.length > 0 &&
+      placements.every(
+        ({ leader, replicas, warming }) =>
+          leader !== undefined && replicas.length === wanted && warming.length === 0,
+      ) &&
+      members.every(({ nodeId }) => placements.some(({ replicas }) => replicas.includes(nodeId)))
     )
   }
-  await cluster.until(() => membership.map.nodes.length === nodes && placed())
+  for (let at = 0; at < nodes; at += 1) await add()
+  await cluster.until(placed)
   await cluster.until(() => members.every(({ node }) => node.ready))
   return cluster
 }

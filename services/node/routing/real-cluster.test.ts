@@ -75,6 +75,53 @@ describe('three real nodes', function () {
     expect(sum).to.equal(acknowledged)
   })
 
+  it('count every increment once while replicas move, those without a request id too, and tell all to a watch', async () => {
+    const keys = keysIn(cluster, 1)
+    const { db, node } = cluster.at(0)
+    const routed = node.keyspace('default')
+    const watch = db.watch({})
+    await watch.started
+    let stop = false
+    let acknowledged = 0
+    const counting = keys.flatMap((key) => [
+      (async () => {
+        for (; !stop; acknowledged += 1) await db.increment(key)
+      })(),
+      (async () => {
+        const mutation = { kind: 'increment', key: Buffer.from(key), delta: 1n } as const
+        for (; !stop; acknowledged += 1) {
+          await routed.write(mutation, { deadline: Date.now() + 10_000 })
+          // An own replica on the memory log answers without a turn of the event loop.
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      })(),
+    ])
+    const holders = (): string =>
+      JSON.stringify(cluster.membership.map.topics.flatMap(({ placements }) => placements))
+    while (acknowledged < 50) await new Promise((resolve) => setTimeout(resolve, 5))
+    const before = holders()
+    await cluster.grow()
+    expect(holders()).not.to.equal(before)
+    const moved = acknowledged
+    while (acknowledged < moved + 100) await new Promise((resolve) => setTimeout(resolve, 5))
+    stop = true
+    await Promise.all(counting)
+    const rows = await cluster.at(3).db.getMany(keys)
+    const sum = rows.reduce((total, row) => total + Number(row?.text() ?? 0), 0)
+    expect(sum).to.equal(acknowledged)
+    const last = new Map<string, number>()
+    let told = 0
+    for await (const item of watch) {
+      if (item.type === 'restart' || item.type === 'delta-begin') throw new Error('the client noticed')
+      if (item.type !== 'put') continue
+      told += 1
+      const [key, count] = [item.row.keyText(), Number(item.row.text())]
+      expect(count, key).to.equal((last.get(key) ?? 0) + 1)
+      last.set(key, count)
+      if (told === sum) break
+    }
+  })
+
   it('keep a watch going through the death of a node behind it', async () => {
     const keys = keysIn(cluster, 2)
     const { db } = cluster.at(0)

@@ -47,6 +47,7 @@ export function connect(options: ConnectOptions = {}): Tidemark {
     seeds,
     place: { zone: options.zone ?? '', salt: randomText() },
     retryUnreachable: options.retryUnreachable ?? true,
+    discover: options.discover ?? true,
     pool: poolFor,
     onLogIdentity: (logIdentity) => token.met(logIdentity),
   })

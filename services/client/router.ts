@@ -26,6 +26,8 @@ export interface RouterOptions {
   readonly seeds: readonly string[]
   readonly place: ClientPlace
   readonly retryUnreachable: boolean
+  /** False: the seeds only, whatever the map says. */
+  readonly discover: boolean
   readonly pool: (router: Router) => LinkPool
   readonly onLogIdentity: (logIdentity: string) => void
 }
@@ -38,6 +40,7 @@ export class Router {
   readonly #follower: MapFollower
   readonly #listeners = new Set<(map: ClusterMap | undefined) => void>()
   #started = false
+  #following = false
   #map: ClusterMap | undefined
   /** Why there is no map, once a node has said so. */
   #noMap: TidemarkError | undefined
@@ -53,6 +56,7 @@ export class Router {
   constructor(options: RouterOptions) {
     this.#options = options
     this.retryUnreachable = options.retryUnreachable
+    this.#settled = !options.discover
     this.#routes = new Routes(undefined, options.place)
     this.#pool = options.pool(this)
     this.#follower = new MapFollower({
@@ -88,6 +92,7 @@ export class Router {
   /** Calls at each new map, and with `undefined` when it is known that there is none. */
   listen(listener: (map: ClusterMap | undefined) => void): () => void {
     this.start()
+    this.#follow()
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
@@ -96,6 +101,12 @@ export class Router {
     if (this.#started) return
     this.#started = true
     this.#direct = this.any()
+    if (this.#options.discover) this.#follow()
+  }
+
+  #follow(): void {
+    if (this.#following) return
+    this.#following = true
     this.#follower.start()
   }
 
@@ -157,7 +168,8 @@ export class Router {
 
   /** A node of the map. @throws OVERLOADED where it is one too many for this client */
   linkTo({ address }: { readonly address: string }): NodeLink {
-    const link = this.#direct ?? this.#pool.get(address)
+    const single = (this.#map?.nodes.length ?? 0) <= 1
+    const link = (single ? this.#direct : undefined) ?? this.#pool.get(address)
     if (link !== undefined) return link
     const message = `this client talks to ${CLIENT_NODES_MAX} nodes already, the most that it can`
     throw new TidemarkError('OVERLOADED', message, { metadata: { limit: String(CLIENT_NODES_MAX) } })
@@ -291,9 +303,14 @@ export class Router {
     if (logIdentity !== '') this.#options.onLogIdentity(logIdentity)
     // A node that has just begun may not have one yet.
     if (map.nodes.length === 0 && (this.#map?.nodes.length ?? 0) > 0) return
-    const before = this.#routes.anywhere
     this.#map = map
     this.#noMap = undefined
+    if (this.#options.discover) this.#route(map, from)
+    for (const listener of this.#listeners) listener(map)
+  }
+
+  #route(map: ClusterMap, from: NodeLink): void {
+    const before = this.#routes.anywhere
     this.#routes = new Routes(map, this.#options.place)
     this.#avoidance.forgetPartitions()
     const living = this.#routes.anywhere
@@ -304,7 +321,6 @@ export class Router {
     this.#direct = single ? (leaving.includes(from) ? this.#pool.must(living) : from) : undefined
     this.#settle()
     for (const link of leaving) link.leave()
-    for (const listener of this.#listeners) listener(map)
   }
 
   #onNoMap(failure: TidemarkError): void {

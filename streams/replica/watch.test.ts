@@ -413,6 +413,18 @@ describe('watch', () => {
     expect(rig.replica.applied$.observed).to.equal(false)
   })
 
+  it('ends at once when it is returned while it waits', async () => {
+    const draining$ = new BehaviorSubject(false)
+    const watch = watchOf(rigOf(1), {}, draining$)
+    await watch.next()
+    const waiting = watch.next()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(await watch.return?.()).to.deep.equal({ done: true, value: undefined })
+    expect(await waiting).to.deep.equal({ done: true, value: undefined })
+    expect(draining$.observed).to.equal(false)
+    expect(await watch.next()).to.deep.equal({ done: true, value: undefined })
+  })
+
   it('has either initial rows or a place to resume', () => {
     expect(() => checkWatch({ range: everything, initialRows: true, resume: tokenAt(1) })).to.throw(
       'not both',

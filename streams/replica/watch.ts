@@ -18,6 +18,7 @@ import type { StoredRow } from '../core/row.ts'
 import type { Offset, Position } from '../core/types.ts'
 import type { KeyRange, WatchEvent, WatchMark, WatchMessage, WatchOptions } from '../face.ts'
 import type { Clock } from '../ports.ts'
+import { BehaviorSubject } from 'rxjs'
 import type { Observable } from 'rxjs'
 import { HistoryReader, compacted } from './read.ts'
 import type { Replica } from './replica.ts'
@@ -29,12 +30,35 @@ interface Place {
   next: Offset
 }
 
-export async function* watchReplicas(
+/** The watch begins with the first `next()`; `return()` ends it at once, also while it waits. */
+export function watchReplicas(
   replicas: readonly Replica[],
   options: WatchOptions,
   clock: Clock,
   draining$: Observable<boolean>,
 ): AsyncIterableIterator<WatchMessage> {
+  const left$ = new BehaviorSubject(false)
+  const messages = watch(replicas, options, clock, draining$, left$)
+  return {
+    next: () => messages.next(),
+    return(value) {
+      // A generator takes a return only when its pending next() is over: this ends that too.
+      left$.next(true)
+      return messages.return(value)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+async function* watch(
+  replicas: readonly Replica[],
+  options: WatchOptions,
+  clock: Clock,
+  draining$: Observable<boolean>,
+  left$: BehaviorSubject<boolean>,
+): AsyncGenerator<WatchMessage> {
   const places = replicas.map((replica): Place => {
     const seen = options.resume?.positions.find(
       ({ keyspace, partition }) => keyspace === replica.keyspace && partition === replica.state.partition,
@@ -42,7 +66,7 @@ export async function* watchReplicas(
     const next = seen === undefined ? replica.state.next : ((seen.offset + 1) as Offset)
     return { replica, history: new HistoryReader(replica), next }
   })
-  const bell = new Bell([...replicas.map(({ applied$ }) => applied$), draining$])
+  const bell = new Bell([...replicas.map(({ applied$ }) => applied$), draining$, left$])
   let draining = false
   const drain = draining$.subscribe((now) => (draining = now))
   let progressDue = false
@@ -57,6 +81,7 @@ export async function* watchReplicas(
         place.next = place.replica.state.next
         for (const events of rowEvents(place, options.range, -1))
           if (events.length > 0) yield message('events', events, [])
+          else if (left$.value) return
           else await clock.sleep(0)
       }
       yield message('initial-end', [], positions(places))
@@ -64,7 +89,7 @@ export async function* watchReplicas(
       // Where the watch begins: without it, a watcher that loses its connection before the first event could not resume.
       yield message('progress', [], positions(places))
     }
-    for (;;) {
+    while (!left$.value) {
       const rung = bell.next()
       let quiet = true
       if (draining)
@@ -74,7 +99,7 @@ export async function* watchReplicas(
         if (place.next >= place.replica.state.next) continue
         quiet = false
         if (place.next < place.replica.recent.start && place.next < place.replica.state.historyStart)
-          yield* delta(place, places, options, clock)
+          yield* delta(place, places, options, clock, left$)
         else {
           const fromStore = place.next < place.replica.recent.start
           const events = advance(place, options)
@@ -161,6 +186,7 @@ async function* delta(
   places: readonly Place[],
   options: WatchOptions,
   clock: Clock,
+  left$: BehaviorSubject<boolean>,
 ): AsyncIterableIterator<WatchMessage> {
   const { replica } = place
   checkDelta(place, options)
@@ -172,6 +198,7 @@ async function* delta(
   place.next = replica.state.next
   for (const events of rowEvents(place, options.range, since))
     if (events.length > 0) yield message('events', events, elsewhere)
+    else if (left$.value) return
     else await clock.sleep(0)
   yield message('initial-end', [], positions(places))
 }

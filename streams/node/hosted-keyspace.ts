@@ -180,6 +180,9 @@ export class HostedKeyspace {
     const step = nextStep(here, nodeId, placement, copies)
     if (step !== 'rebuild') return step
     if (stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined) return 'keep'
+    // What the map says may be of the old topic still, until this node has looked at the log.
+    const built = this.replicas.get(partition)?.state.topicIdentity
+    if (stopped?.reason === 'TOPIC_RECREATED' && built === this.topic.identity) return 'keep'
     return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
   }
 

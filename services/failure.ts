@@ -21,6 +21,18 @@ export function failureOf(error: ServiceError, server: string): TidemarkError {
   return new TidemarkError(reason, message, options)
 }
 
+/** The answer of a pipeline, or of a node that is newer than this client and knows more reasons. */
+export function failureFor(
+  reason: string,
+  message: string,
+  metadata: Readonly<Record<string, string>> = {},
+): TidemarkError {
+  if (isReason(reason)) return new TidemarkError(reason, message, { metadata })
+  return new TidemarkError('INTERNAL', `${message} (${reason}, which this client does not know)`, {
+    metadata,
+  })
+}
+
 export const isServiceError = (error: unknown): error is ServiceError =>
   error instanceof Error && !(error instanceof TidemarkError) && 'code' in error && 'details' in error
 

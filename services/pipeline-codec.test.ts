@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import {
+  type PipelineDetails,
   PipelineOperation,
   PipelineRequest,
   PipelineResponse,
@@ -70,6 +71,16 @@ const operation: fc.Arbitrary<PipelineOperation> = fc.record({
   delta: int64,
   sequence: maybe(uint),
   transaction: maybe(transaction),
+  requestId: text,
+  traceparent: text,
+})
+
+const details: fc.Arbitrary<PipelineDetails> = fc.record({
+  logEnd: uint,
+  logEndAgeMs: fc.nat(2 ** 32 - 1),
+  consistency: fc.constantFrom(0, 1, 2, 3),
+  decided: maybe(uint),
+  metadata: fc.dictionary(text, text, { maxKeys: 3, noNullPrototype: true }),
 })
 
 const request: fc.Arbitrary<PipelineRequest> = fc.record({
@@ -78,6 +89,8 @@ const request: fc.Arbitrary<PipelineRequest> = fc.record({
   token: maybe(token),
   durability: fc.constantFrom(0, 1, 2),
   session: text,
+  timeoutMs: fc.nat(2 ** 32 - 1),
+  details: fc.boolean(),
   operations: fc.array(operation, { maxLength: 5 }),
 })
 
@@ -95,6 +108,7 @@ const result: fc.Arbitrary<PipelineResult> = fc
     number: maybe(int64),
     succeeded: maybe(fc.boolean()),
     duplicate: fc.boolean(),
+    details: maybe(details),
   })
   .map((base) =>
     PipelineResult.fromPartial({

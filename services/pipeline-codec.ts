@@ -9,6 +9,7 @@
 import { TidemarkError } from '../streams/core/errors.ts'
 import { FRAME_OPERATIONS_MAX } from '../streams/core/limits.ts'
 import {
+  PipelineDetails,
   type PipelineOperation,
   type PipelineOperationKind,
   type PipelineRequest,
@@ -40,6 +41,8 @@ export const newOperation = (id: number, kind: PipelineOperationKind, key: Buffe
   delta: '0',
   sequence: undefined,
   transaction: undefined,
+  requestId: '',
+  traceparent: '',
 })
 
 export function encodePipelineRequest(frame: PipelineRequest): Buffer {
@@ -47,7 +50,7 @@ export function encodePipelineRequest(frame: PipelineRequest): Buffer {
   const transactions = new Map<PipelineOperation, Uint8Array>()
   const sizes: number[] = []
   let size =
-    textSize(frame.keyspace) + textSize(frame.session) + (token === undefined ? 0 : bytesSize(token)) + 4
+    textSize(frame.keyspace) + textSize(frame.session) + (token === undefined ? 0 : bytesSize(token)) + 12
   for (const operation of frame.operations) {
     const own = operationSize(operation, transactions)
     sizes.push(own)
@@ -63,6 +66,8 @@ export function encodePipelineRequest(frame: PipelineRequest): Buffer {
     writer.number(tag(6, BYTES), sizes[index] ?? 0)
     writeOperation(writer, operation, transactions)
   })
+  if (frame.timeoutMs !== 0) writer.number(tag(7, VARINT), frame.timeoutMs)
+  if (frame.details) writer.number(tag(8, VARINT), 1)
   return writer.finish()
 }
 
@@ -85,7 +90,7 @@ function operationSize(
     transactions.set(operation, bytes)
     size += bytesSize(bytes)
   }
-  return size
+  return size + textSize(operation.requestId) + textSize(operation.traceparent)
 }
 
 function writeOperation(
@@ -104,6 +109,8 @@ function writeOperation(
   if (operation.sequence !== undefined) writer.number(tag(9, VARINT), operation.sequence)
   const transaction = transactions.get(operation)
   if (transaction !== undefined) writer.sized(tag(10, BYTES), transaction)
+  writer.text(tag(11, BYTES), operation.requestId)
+  writer.text(tag(12, BYTES), operation.traceparent)
 }
 
 /** @throws TidemarkError MESSAGE_MALFORMED, or BATCH_TOO_LARGE before a frame of too many operations costs memory */
@@ -116,6 +123,8 @@ export function decodePipelineRequest(bytes: Uint8Array): PipelineRequest {
     durability: 0,
     session: '',
     operations: [],
+    timeoutMs: 0,
+    details: false,
   }
   while (reader.at < reader.end) {
     const next = reader.tag()
@@ -127,6 +136,8 @@ export function decodePipelineRequest(bytes: Uint8Array): PipelineRequest {
     else if (next === tag(3, BYTES)) frame.token = decodeGenerated(Token, reader.bytes())
     else if (next === tag(4, VARINT)) frame.durability = reader.int32() as Durability
     else if (next === tag(5, BYTES)) frame.session = reader.text()
+    else if (next === tag(7, VARINT)) frame.timeoutMs = reader.uint32()
+    else if (next === tag(8, VARINT)) frame.details = reader.bool()
     else reader.skip(next)
   }
   return frame
@@ -175,6 +186,12 @@ function readOperation(reader: WireReader): PipelineOperation {
       case tag(10, BYTES):
         operation.transaction = decodeGenerated(TransactRequest, reader.bytes())
         break
+      case tag(11, BYTES):
+        operation.requestId = reader.text()
+        break
+      case tag(12, BYTES):
+        operation.traceparent = reader.text()
+        break
       default:
         reader.skip(next)
     }
@@ -200,6 +217,7 @@ export const newResult = (id: number): PipelineResult => ({
   succeeded: undefined,
   results: [],
   duplicate: false,
+  details: undefined,
 })
 
 /** Bytes of a result inside a frame, about; to cut frames. */
@@ -207,24 +225,29 @@ export const resultSizeAbout = (result: PipelineResult): number => 32 + result.v
 
 export function encodePipelineResponse(frame: PipelineResponse): Buffer {
   const reads = new Map<PipelineResult, Uint8Array[]>()
+  const details = new Map<PipelineResult, Uint8Array>()
   const sizes: number[] = []
   let size = textSize(frame.logIdentity) + textSize(frame.nodeId)
   for (const result of frame.results) {
-    const own = resultSize(result, reads)
+    const own = resultSize(result, reads, details)
     sizes.push(own)
     size += 1 + varintSize(own) + own
   }
   const writer = new WireWriter(size)
   frame.results.forEach((result, index) => {
     writer.number(tag(1, BYTES), sizes[index] ?? 0)
-    writeResult(writer, result, reads)
+    writeResult(writer, result, reads, details)
   })
   writer.text(tag(2, BYTES), frame.logIdentity)
   writer.text(tag(3, BYTES), frame.nodeId)
   return writer.finish()
 }
 
-function resultSize(result: PipelineResult, reads: Map<PipelineResult, Uint8Array[]>): number {
+function resultSize(
+  result: PipelineResult,
+  reads: Map<PipelineResult, Uint8Array[]>,
+  details: Map<PipelineResult, Uint8Array>,
+): number {
   let size = 0
   if (result.id !== 0) size += 1 + varintSize(result.id)
   size += textSize(result.reason) + textSize(result.message)
@@ -242,6 +265,11 @@ function resultSize(result: PipelineResult, reads: Map<PipelineResult, Uint8Arra
     for (const bytes of encoded) size += bytesSize(bytes)
   }
   if (result.duplicate) size += 2
+  if (result.details !== undefined) {
+    const bytes = PipelineDetails.encode(result.details).finish()
+    details.set(result, bytes)
+    size += bytesSize(bytes)
+  }
   return size
 }
 
@@ -249,6 +277,7 @@ function writeResult(
   writer: WireWriter,
   result: PipelineResult,
   reads: Map<PipelineResult, Uint8Array[]>,
+  details: Map<PipelineResult, Uint8Array>,
 ): void {
   if (result.id !== 0) writer.number(tag(1, VARINT), result.id)
   writer.text(tag(2, BYTES), result.reason)
@@ -265,6 +294,8 @@ function writeResult(
     for (const bytes of reads.get(result) ?? []) writer.sized(tag(12, BYTES), bytes)
   }
   if (result.duplicate) writer.number(tag(13, VARINT), 1)
+  const detailed = details.get(result)
+  if (detailed !== undefined) writer.sized(tag(14, BYTES), detailed)
 }
 
 /** @throws TidemarkError MESSAGE_MALFORMED */
@@ -325,6 +356,9 @@ function readResult(reader: WireReader): PipelineResult {
         break
       case tag(13, VARINT):
         result.duplicate = reader.bool()
+        break
+      case tag(14, BYTES):
+        result.details = decodeGenerated(PipelineDetails, reader.bytes())
         break
       default:
         reader.skip(next)

@@ -1,20 +1,8 @@
 /** Failures that the client itself makes or words; what a node answered is read in ../failure.ts. */
-import { isReason, TidemarkError } from '../../streams/core/errors.ts'
+import { TidemarkError } from '../../streams/core/errors.ts'
 import type { Operation } from './operation.ts'
 
-export { failureOf, isServiceError } from '../failure.ts'
-
-/** The answer of a pipeline, or of a node that is newer than this client and knows more reasons. */
-export function failureFor(
-  reason: string,
-  message: string,
-  metadata: Readonly<Record<string, string>> = {},
-): TidemarkError {
-  if (isReason(reason)) return new TidemarkError(reason, message, { metadata })
-  return new TidemarkError('INTERNAL', `${message} (${reason}, which this client does not know)`, {
-    metadata,
-  })
-}
+export { failureFor, failureOf, isServiceError } from '../failure.ts'
 
 export const closedError = (): TidemarkError =>
   new TidemarkError('CANCELLED', 'this client is closed; connect anew')

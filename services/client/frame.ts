@@ -34,7 +34,8 @@ export function nextFrame(places: Places, seen: SessionToken): PipelineRequest |
   }
   if (operations.length === 0) return undefined
   const token = consistency === Consistency.CONSISTENCY_SESSION ? seen.of(keyspace) : undefined
-  return { keyspace, consistency, token, durability, session: home?.session ?? places.session, operations }
+  const session = home?.session ?? places.session
+  return { keyspace, consistency, token, durability, session, operations, timeoutMs: 0, details: false }
 }
 
 /** 0: says nothing, as reads about durability and writes about consistency. */

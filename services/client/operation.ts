@@ -29,6 +29,8 @@ export class Operation implements PipelineOperation {
   delta = '0'
   sequence: number | undefined = undefined
   transaction: TransactRequest | undefined = undefined
+  requestId = ''
+  traceparent = ''
   // What its frame must say.
   readonly keyspace: string
   consistency: Consistency = 0

@@ -82,8 +82,6 @@ export class FakeNode implements TidemarkNode {
   readonly asked: string[] = []
   /** Leaderships that were moved: keyspace/partition/to. */
   readonly transferred: string[] = []
-  /** Where it said that it is reached. */
-  address = ''
   readonly spaces = new Map<string, FakeKeyspace>()
   readonly #listeners = new Set<(ready: boolean) => void>()
   readonly #settled: (() => void)[] = []
@@ -173,6 +171,17 @@ export class FakeNode implements TidemarkNode {
     this.spaces.delete(name)
   }
 
+  /** Where it said that it is reached. */
+  address = ''
+
+  join(address: string): void {
+    this.address = address
+  }
+
+  async drain(): Promise<void> {
+    this.setReady(false)
+  }
+
   onReady(listener: (ready: boolean) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -192,17 +201,9 @@ export class FakeNode implements TidemarkNode {
     for (const settle of this.#settled.splice(0)) settle()
   }
 
-  join(address: string): void {
-    this.address = address
-  }
-
   async transferLeadership(keyspace: string, place: Partition, to: string): Promise<string> {
     this.transferred.push(`${keyspace}/${place}/${to}`)
     return to
-  }
-
-  async drain(): Promise<void> {
-    this.setReady(false)
   }
 
   async close(): Promise<void> {

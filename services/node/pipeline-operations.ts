@@ -6,12 +6,13 @@ import type { Partition } from '../../streams/core/types.ts'
 import type { Keyspace, Provenance, WriteResult } from '../../streams/face.ts'
 import {
   PipelineOperationKind as Kind,
+  type PipelineDetails,
   type PipelineOperation,
   type PipelineResult,
   type TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { newResult } from '../pipeline-codec.ts'
-import { rejectionText } from './messages.ts'
+import { consistencyMessage, rejectionText } from './messages.ts'
 import { toDelete, toIncrement, toPut } from './mutations.ts'
 import { transactResults } from './transact.ts'
 import { refuse, refuseField } from './validate.ts'
@@ -44,8 +45,9 @@ export function toMutation(operation: PipelineOperation, requestId: string, trac
   }
 }
 
-/** Empty where the operation has no sequence. */
+/** Empty where the operation has neither a request id of its own nor a sequence. */
 export function requestIdOf(session: string, operation: PipelineOperation): string {
+  if (operation.requestId !== '') return operation.requestId
   if (operation.sequence === undefined) return ''
   if (session === '') {
     throw refuse('REQUEST_ID_INVALID', 'sequence: a sequence needs the session of the frame', 'session')
@@ -58,9 +60,11 @@ export function readResult(
   partition: Partition,
   provenance: Provenance | undefined,
   row: Row | undefined,
+  detailed: boolean,
 ): PipelineResult {
   const result = newResult(id)
   result.partition = partition
+  if (detailed && provenance !== undefined) result.details = readDetails(provenance)
   result.applied = provenance?.applied
   if (row !== undefined) {
     result.version = row.version
@@ -76,11 +80,13 @@ export function writeResult(
   id: number,
   written: WriteResult,
   transaction: TransactRequest | undefined,
+  detailed: boolean,
 ): PipelineResult {
   const { outcome, partition } = written
   const result = newResult(id)
   result.partition = partition
   result.applied = written.offset
+  if (detailed) result.details = writeDetails(written)
   if (outcome === undefined) return result
   result.version = outcome.version
   result.duplicate = outcome.duplicate
@@ -97,12 +103,38 @@ export function writeResult(
   return result
 }
 
-export function failure(id: number, error: TidemarkError): PipelineResult {
+/** @param detailed - with its metadata */
+export function failure(id: number, error: TidemarkError, detailed: boolean): PipelineResult {
   const result = newResult(id)
   result.reason = error.reason
   result.message = error.message
+  if (detailed) result.details = { ...NO_DETAILS, metadata: { ...error.metadata } }
   return result
 }
+
+const NO_DETAILS: PipelineDetails = {
+  logEnd: 0,
+  logEndAgeMs: 0,
+  consistency: 0,
+  decided: undefined,
+  metadata: {},
+}
+
+const readDetails = ({ logEnd, logEndAgeMs, consistency }: Provenance): PipelineDetails => ({
+  logEnd,
+  logEndAgeMs,
+  consistency: consistencyMessage(consistency),
+  decided: undefined,
+  metadata: {},
+})
+
+const writeDetails = ({ logEnd, logEndAgeMs, outcome, offset }: WriteResult): PipelineDetails => ({
+  logEnd,
+  logEndAgeMs,
+  consistency: 0,
+  decided: outcome === undefined || outcome.offset === offset ? undefined : outcome.offset,
+  metadata: {},
+})
 
 export function byPartition(
   keyspace: Keyspace,

@@ -49,7 +49,7 @@ import {
   writeResult,
 } from './pipeline-operations.ts'
 import { toGrpcError } from './status.ts'
-import { traceparentOf } from './trace-context.ts'
+import { isTraceparent, traceparentOf } from './trace-context.ts'
 import { toTransaction } from './transact.ts'
 import {
   checkConsistency,
@@ -75,6 +75,8 @@ interface Frame {
   readonly freshness: Freshness
   readonly options: WriteOptions
   readonly session: string
+  /** Results carry details. */
+  readonly detailed: boolean
 }
 
 class PipelineStream {
@@ -157,14 +159,14 @@ class PipelineStream {
     for (const operation of request.operations) {
       if (this.#waiting.has(operation.id)) {
         const error = refuseField('id', `the operation ${operation.id} still waits for its answer`)
-        this.#settle(failure(operation.id, error))
+        this.#settle(failure(operation.id, error, request.details))
         continue
       }
       const bytes = bytesOf(operation)
       this.#waiting.set(operation.id, bytes)
       this.#bytesInFlight += bytes
       if (frame instanceof TidemarkError) {
-        this.#fail(operation.id, frame)
+        this.#fail(operation.id, frame, request.details)
         continue
       }
       try {
@@ -173,7 +175,7 @@ class PipelineStream {
           reads.push(operation)
         } else this.#write(frame, operation)
       } catch (caught) {
-        this.#fail(operation.id, caught)
+        this.#fail(operation.id, caught, request.details)
       }
     }
     if (reads.length > 0 && !(frame instanceof TidemarkError)) void this.#readAll(frame, reads)
@@ -182,7 +184,8 @@ class PipelineStream {
   /** What is wrong with a frame as a whole is the answer to each of its operations. */
   #prepare(request: PipelineRequest): Frame | TidemarkError {
     try {
-      const deadline = Math.min(this.#deadline, Date.now() + CALL_DEADLINE_MS)
+      const timeoutMs = Math.min(request.timeoutMs || CALL_DEADLINE_MS, CALL_DEADLINE_MS)
+      const deadline = Math.min(this.#deadline, Date.now() + timeoutMs)
       return {
         keyspace: this.#node.keyspace(keyspaceName(request.keyspace)),
         freshness: {
@@ -192,6 +195,7 @@ class PipelineStream {
         },
         options: { durability: checkDurability(request.durability), deadline },
         session: request.session,
+        detailed: request.details,
       }
     } catch (caught) {
       return TidemarkError.from(caught)
@@ -199,22 +203,23 @@ class PipelineStream {
   }
 
   #write(frame: Frame, operation: PipelineOperation): void {
-    const { keyspace, options } = frame
+    const { keyspace, options, detailed } = frame
     const id = operation.id
     const requestId = requestIdOf(frame.session, operation)
+    const traceparent = isTraceparent(operation.traceparent) ? operation.traceparent : this.#traceparent
     if (operation.kind === Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
       const request = operation.transaction
       if (request === undefined) throw refuseField('transaction', 'it is missing')
-      const { mutation, reads } = toTransaction(keyspace, request, requestId, this.#traceparent)
+      const { mutation, reads } = toTransaction(keyspace, request, requestId, traceparent)
       keyspace.write(mutation, options, reads).then(
-        (written) => this.#answer(writeResult(id, written, request)),
-        (caught: unknown) => this.#fail(id, caught),
+        (written) => this.#answer(writeResult(id, written, request, detailed)),
+        (caught: unknown) => this.#fail(id, caught, detailed),
       )
       return
     }
-    keyspace.write(toMutation(operation, requestId, this.#traceparent), options).then(
-      (written) => this.#answer(writeResult(id, written, undefined)),
-      (caught: unknown) => this.#fail(id, caught),
+    keyspace.write(toMutation(operation, requestId, traceparent), options).then(
+      (written) => this.#answer(writeResult(id, written, undefined, detailed)),
+      (caught: unknown) => this.#fail(id, caught, detailed),
     )
   }
 
@@ -227,7 +232,7 @@ class PipelineStream {
   }
 
   async #read(frame: Frame, operations: readonly PipelineOperation[], apart: boolean): Promise<void> {
-    const { keyspace, freshness } = frame
+    const { keyspace, freshness, detailed } = frame
     let read: BatchReadResult
     try {
       read = await keyspace.getMany(
@@ -238,21 +243,21 @@ class PipelineStream {
       const groups = apart ? byPartition(keyspace, operations) : []
       // One partition that cannot answer must not fail the reads of the others.
       if (groups.length > 1) await Promise.all(groups.map((group) => this.#read(frame, group, false)))
-      else for (const operation of operations) this.#fail(operation.id, caught)
+      else for (const operation of operations) this.#fail(operation.id, caught, detailed)
       return
     }
     const provenance: Provenance[] = []
     for (const each of read.provenance) provenance[each.partition] = each
     operations.forEach((operation, index) => {
       const partition = keyspace.partitionOf(operation.key)
-      this.#answer(readResult(operation.id, partition, provenance[partition], read.rows[index]))
+      this.#answer(readResult(operation.id, partition, provenance[partition], read.rows[index], detailed))
     })
   }
 
-  #fail(id: number, caught: unknown): void {
+  #fail(id: number, caught: unknown, detailed: boolean): void {
     const error = TidemarkError.from(caught)
     if (error.reason === 'INTERNAL') this.#serving.bug(caught)
-    this.#answer(failure(id, error))
+    this.#answer(failure(id, error, detailed))
   }
 
   #answer(result: PipelineResult): void {

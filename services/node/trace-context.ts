@@ -6,5 +6,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 /** @returns empty text when there is none */
 export function traceparentOf(call: { readonly metadata: Metadata }): string {
   const found = call.metadata.get('traceparent')[0]
-  return typeof found === 'string' && TRACEPARENT.test(found) ? found : ''
+  return typeof found === 'string' && isTraceparent(found) ? found : ''
 }
+
+export const isTraceparent = (text: string): boolean => TRACEPARENT.test(text)

@@ -7,7 +7,7 @@ import {
   type Rejection,
   type Row,
 } from '../../../streams/core/mutation.ts'
-import { type Offset, type Partition, type Position, offset, partition } from '../../../streams/core/types.ts'
+import { type Partition, type Position, offset, partition } from '../../../streams/core/types.ts'
 import type {
   Consistency,
   Provenance,
@@ -15,7 +15,6 @@ import type {
   WatchEvent,
   WatchMark,
   WatchMessage,
-  WriteResult,
 } from '../../../streams/face.ts'
 import {
   type WatchEvent as WatchEventMessage,
@@ -32,7 +31,7 @@ import {
 } from '../../../proto/generated/tidemark/v1/types.ts'
 
 /** What a peer should never send: it is of another version, or has a bug. */
-const strange = (what: string): TidemarkError =>
+export const strange = (what: string): TidemarkError =>
   new TidemarkError('INTERNAL', `a peer's answer cannot be read: ${what}`)
 
 const CONSISTENCIES: Readonly<Partial<Record<ConsistencyNumber, Consistency>>> = {
@@ -95,49 +94,6 @@ export function outcomeOf(message: OutcomeMessage): Outcome {
 }
 
 const isRejection = (reason: string): reason is Rejection => isReason(reason) && reason in REJECTIONS
-
-/** The part of the answers to all writes. */
-interface Wrote {
-  readonly header: Header | undefined
-  readonly outcome: OutcomeMessage | undefined
-}
-
-export function writeResultOf({ header, outcome }: Wrote, reads: readonly (Row | undefined)[]): WriteResult {
-  const position = header?.applied
-  if (header === undefined || position === undefined) throw strange('a write has no position')
-  return {
-    partition: partition(position.partition),
-    offset: offset(position.offset),
-    outcome: outcome === undefined ? undefined : outcomeOf(outcome),
-    reads,
-    logEnd: offset(header.logEnd),
-    logEndAgeMs: header.logEndAgeMs,
-  }
-}
-
-/**
- * A write that apply rejected is an error of the unary call and an outcome at the face: the record stands in the log.
- * @returns undefined when the error is no such rejection
- */
-export function rejectionOf({ reason, metadata }: TidemarkError): WriteResult | undefined {
-  const { partition: place, offset: at, version = '0', duplicate } = metadata
-  if (place === undefined || at === undefined || !isRejection(reason)) return undefined
-  const decided = offset(Number(at))
-  return {
-    partition: partition(Number(place)),
-    offset: decided,
-    outcome: {
-      status: 'rejected',
-      offset: decided,
-      reason,
-      ...(version === '0' ? {} : { version: offset(Number(version)) }),
-      duplicate: duplicate === 'true',
-    },
-    reads: [],
-    logEnd: (decided + 1) as Offset,
-    logEndAgeMs: 0,
-  }
-}
 
 const KINDS: Readonly<Partial<Record<Kind, ChangeKind>>> = {
   [Kind.KIND_PUT]: 'put',

@@ -6,21 +6,11 @@ import { Metadata } from '@grpc/grpc-js'
 
 const HOP_HEADER = 'tidemark-hop'
 
-/** For all forwarded calls that carry no trace context. Never changed. */
-const HOP = withHop(new Metadata())
+/** Never changed: all calls to peers share it. */
+const HOP = new Metadata()
+HOP.set(HOP_HEADER, '1')
 
-function withHop(metadata: Metadata): Metadata {
-  metadata.set(HOP_HEADER, '1')
-  return metadata
-}
-
-/** @param traceparent - of the request that is sent on */
-export function hopMetadata(traceparent?: string): Metadata {
-  if (traceparent === undefined) return HOP
-  const metadata = withHop(new Metadata())
-  metadata.set('traceparent', traceparent)
-  return metadata
-}
+export const hopMetadata = (): Metadata => HOP
 
 export const isForwarded = (call: { readonly metadata: Metadata }): boolean =>
   call.metadata.get(HOP_HEADER).length > 0

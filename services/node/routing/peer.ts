@@ -10,7 +10,12 @@ import {
   credentials,
 } from '@grpc/grpc-js'
 import { ClusterServiceClient } from '../../../proto/generated/tidemark/v1/cluster_service.ts'
-import { KeyValueServiceClient } from '../../../proto/generated/tidemark/v1/key_value_service.ts'
+import {
+  KeyValueServiceClient,
+  KeyValueServiceService,
+  type PipelineOperation,
+  type PipelineResult,
+} from '../../../proto/generated/tidemark/v1/key_value_service.ts'
 import type { MapNode } from '../../../streams/core/cluster-map.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
 import {
@@ -22,7 +27,9 @@ import {
   PEER_SUSPECT_MS,
 } from '../../../streams/core/limits.ts'
 import { failureOf } from '../../failure.ts'
+import { decodePipelineResponse, encodePipelineRequest } from '../../pipeline-codec.ts'
 import { hopMetadata } from './hop.ts'
+import { type FrameFields, PeerPipeline } from './peer-pipeline.ts'
 
 const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': CLIENT_RECEIVE_BYTES_MAX,
@@ -50,6 +57,7 @@ export class Peer {
   readonly incarnation: string
   readonly #rows: KeyValueServiceClient
   readonly #cluster: ClusterServiceClient
+  readonly #pipeline: PeerPipeline
   readonly #calls = new Set<{ cancel(): void }>()
   #doubted = false
   #suspectUntil = 0
@@ -61,6 +69,18 @@ export class Peer {
     this.incarnation = incarnation
     const insecure = credentials.createInsecure()
     this.#rows = new KeyValueServiceClient(address, insecure, CHANNEL_OPTIONS)
+    this.#pipeline = new PeerPipeline({
+      open: () =>
+        this.#rows.makeBidiStreamRequest(
+          KeyValueServiceService.pipeline.path,
+          encodePipelineRequest,
+          decodePipelineResponse,
+          hopMetadata(),
+        ),
+      failed: (error) => (error === undefined ? this.#ended() : this.#failed(error)),
+      answered: () => (this.#doubted = false),
+      late: () => this.#late(),
+    })
     this.#cluster = new ClusterServiceClient(address, insecure, { channelOverride: this.#rows.getChannel() })
   }
 
@@ -78,28 +98,28 @@ export class Peer {
     this.#suspectUntil = Date.now() + PEER_SUSPECT_MS
   }
 
+  /** One operation on one row, among many of a frame. @param deadline - milliseconds since 1970 */
+  submit(fields: FrameFields, operation: PipelineOperation, deadline: number): Promise<PipelineResult> {
+    return this.#closed ? Promise.reject(this.#ended()) : this.#pipeline.submit(fields, operation, deadline)
+  }
+
   /** @param deadline - milliseconds since 1970; the peer learns it */
-  rows<Response>(
-    send: Send<KeyValueServiceClient, Response>,
-    deadline: number,
-    traceparent?: string,
-  ): Promise<Response> {
-    return this.#unary(this.#rows, send, deadline, traceparent)
+  rows<Response>(send: Send<KeyValueServiceClient, Response>, deadline: number): Promise<Response> {
+    return this.#unary(this.#rows, send, deadline)
   }
 
   cluster<Response>(send: Send<ClusterServiceClient, Response>, deadline: number): Promise<Response> {
-    return this.#unary(this.#cluster, send, deadline, undefined)
+    return this.#unary(this.#cluster, send, deadline)
   }
 
   #unary<Client, Response>(
     client: Client,
     send: Send<Client, Response>,
     deadline: number,
-    traceparent: string | undefined,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       this.#checkOpen()
-      const call = send(client, hopMetadata(traceparent), { deadline }, (error, response) => {
+      const call = send(client, hopMetadata(), { deadline }, (error, response) => {
         this.#calls.delete(call)
         if (error === null) {
           this.#doubted = false
@@ -124,8 +144,7 @@ export class Peer {
   }
 
   #checkOpen(): void {
-    if (this.#closed)
-      throw new TidemarkError('NODE_UNREACHABLE', `${this.#name} is no longer part of the cluster`)
+    if (this.#closed) throw this.#ended()
     if (this.#calls.size >= CALLS_PER_CONNECTION_MAX)
       throw new TidemarkError(
         'OVERLOADED',
@@ -135,6 +154,17 @@ export class Peer {
 
   get #name(): string {
     return `node ${this.nodeId} at ${this.address}`
+  }
+
+  #ended(): TidemarkError {
+    return this.#closed
+      ? new TidemarkError('NODE_UNREACHABLE', `${this.#name} is no longer part of the cluster`)
+      : new TidemarkError('NODE_UNREACHABLE', `${this.#name} ended the stream`)
+  }
+
+  #late(): TidemarkError {
+    this.doubt()
+    return new TidemarkError('DEADLINE_EXCEEDED', `${this.#name} gave no answer in time`)
   }
 
   #failed(error: ServiceError): TidemarkError {
@@ -149,6 +179,7 @@ export class Peer {
   close(): void {
     this.#closed = true
     for (const call of [...this.#calls]) call.cancel()
+    this.#pipeline.close()
     this.#rows.close()
   }
 }

@@ -4,14 +4,11 @@ import type {
   GetOutcomeResponse,
   GetResponse,
   HistoryResponse,
-  PutResponse,
-  TransactResponse,
 } from '../../../proto/generated/tidemark/v1/key_value_service.ts'
-import { unreachable } from '../../../streams/core/assert.ts'
 import { asBuffer, compareBytes } from '../../../streams/core/bytes.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
 import { WATCH_RESUME_MS } from '../../../streams/core/limits.ts'
-import type { Mutation, Row, RowMutation, TransactionMutation } from '../../../streams/core/mutation.ts'
+import type { Mutation, Row } from '../../../streams/core/mutation.ts'
 import { type Offset, type Partition, offset } from '../../../streams/core/types.ts'
 import type {
   BatchReadResult,
@@ -33,15 +30,20 @@ import {
   consistencyOf,
   outcomeOf,
   provenanceOf,
-  rejectionOf,
   rowOf,
   tokenOf,
   watchEventOf,
   watchMessageOf,
-  writeResultOf,
 } from './answers.ts'
 import type { Peer, PeerStream } from './peer.ts'
-import { freshnessFields, rowRequest, scanRequest, transactionRequest, watchRequest } from './requests.ts'
+import { readOperation, readResultOf, writeOperation, writeResultOf } from './operations.ts'
+import {
+  consistencyNumber,
+  durabilityNumber,
+  freshnessFields,
+  scanRequest,
+  watchRequest,
+} from './requests.ts'
 
 /** What a node does with rows; the local keyspace has it too. */
 export type Rows = Omit<Keyspace, 'info' | 'partitionOf'>
@@ -57,69 +59,34 @@ export class RemoteKeyspace implements Rows {
     this.#partitionOf = partitionOf
   }
 
-  // ---- writing ----
+  // ---- single rows ----
 
   async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
-    try {
-      return mutation.kind === 'txn'
-        ? await this.#transact(mutation, options, reads)
-        : await this.#writeRow(mutation, options)
-    } catch (caught) {
-      const rejected = rejectionOf(TidemarkError.from(caught))
-      if (rejected === undefined) throw caught
-      return rejected
+    const { operation, readsOf } = writeOperation(mutation, reads)
+    const fields = {
+      keyspace: this.#name,
+      consistency: consistencyNumber(undefined),
+      token: undefined,
+      durability: durabilityNumber(options.durability),
     }
+    const result = await this.#peer.submit(fields, operation, options.deadline)
+    return writeResultOf(result, options, readsOf)
   }
 
-  async #writeRow(mutation: RowMutation, options: WriteOptions): Promise<WriteResult> {
-    const write = rowRequest(this.#name, mutation, options)
-    const answer = await this.#peer.rows<PutResponse>(
-      (client, metadata, call, done) => {
-        switch (write.method) {
-          case 'put':
-            return client.put(write.request, metadata, call, done)
-          case 'delete':
-            return client.delete(write.request, metadata, call, done)
-          case 'increment':
-            return client.increment(write.request, metadata, call, done)
-          default:
-            return unreachable(write)
-        }
-      },
-      options.deadline,
-      mutation.traceparent,
-    )
-    return writeResultOf(answer, [])
-  }
-
-  async #transact(
-    mutation: TransactionMutation,
-    options: WriteOptions,
-    reads: TransactionReads | undefined,
-  ): Promise<WriteResult> {
-    const { request, then, otherwise } = transactionRequest(this.#name, mutation, reads, options)
-    const answer = await this.#peer.rows<TransactResponse>(
-      (client, metadata, call, done) => client.transact(request, metadata, call, done),
-      options.deadline,
-      mutation.traceparent,
-    )
-    const taken = answer.outcome?.succeeded === true ? then : otherwise
-    const rows = answer.results.map(({ row }) => (row === undefined ? undefined : rowOf(row)))
-    return writeResultOf(answer, rows.length === 0 ? [] : taken.places.map((at) => rows[at]))
+  async get(key: Uint8Array, { consistency, token, deadline }: Freshness): Promise<ReadResult> {
+    const fields = {
+      keyspace: this.#name,
+      consistency: consistencyNumber(consistency),
+      token,
+      durability: durabilityNumber(undefined),
+    }
+    return readResultOf(await this.#peer.submit(fields, readOperation(key), deadline), key)
   }
 
   // ---- reading ----
 
-  get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
-    return this.#read(key, undefined, freshness)
-  }
-
-  getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
-    return this.#read(key, at, freshness)
-  }
-
-  async #read(key: Uint8Array, atVersion: Offset | undefined, freshness: Freshness): Promise<ReadResult> {
-    const request = { keyspace: this.#name, key: asBuffer(key), atVersion, ...freshnessFields(freshness) }
+  async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
+    const request = { keyspace: this.#name, key: asBuffer(key), atVersion: at, ...freshnessFields(freshness) }
     const { header, row } = await this.#peer.rows<GetResponse>(
       (client, metadata, call, done) => client.get(request, metadata, call, done),
       freshness.deadline,

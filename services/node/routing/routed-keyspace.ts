@@ -87,27 +87,31 @@ export class RoutedKeyspace implements Keyspace {
   // ---- writing ----
 
   write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
-    const routes = this.#places.routes
+    const { routes } = this.#places
     if (routes.alone) return this.local.write(mutation, options, reads)
-    const partition = this.#partitionOfMutation(mutation, reads)
-    // What is wrong with it is said here, without a hop.
-    if (partition === undefined) return this.local.write(mutation, options, reads)
-    if (routes.here[partition] !== true) return this.#writeAway(partition, mutation, options, reads, [])
-    return this.local.write(mutation, options, reads).catch((caught: unknown) => {
-      const repeatable = mutation.requestId !== undefined
-      if (!answersElsewhere(TidemarkError.from(caught), this.#places.own, repeatable)) throw caught
-      return this.#writeAway(partition, mutation, options, reads, [this.#places.own.nodeId])
-    })
+    if (routes.allHere || this.#isHere(this.#partitionOfMutation(mutation, reads)))
+      return this.local.write(mutation, options, reads).catch((caught: unknown) => {
+        const repeatable = mutation.requestId !== undefined
+        if (!answersElsewhere(TidemarkError.from(caught), this.#places.own, repeatable)) throw caught
+        return this.#writeAway(mutation, options, reads, [this.#places.own.nodeId])
+      })
+    return this.#writeAway(mutation, options, reads, [])
+  }
+
+  /** Undefined: it has no one partition, and this node says best what is wrong with that. */
+  #isHere(partition: Partition | undefined): boolean {
+    return partition === undefined || this.#places.routes.here[partition] === true
   }
 
   async #writeAway(
-    partition: Partition,
     mutation: Mutation,
     options: WriteOptions,
     reads: TransactionReads | undefined,
     tried: readonly string[],
   ): Promise<WriteResult> {
     checkMutation(mutation, this.local.info.valueBytesMax)
+    const partition = this.#partitionOfMutation(mutation, reads)
+    if (partition === undefined) return this.local.write(mutation, options, reads)
     const named =
       mutation.requestId === undefined ? { ...mutation, requestId: this.#router.nextRequestId() } : mutation
     const [answered] = await this.#askEach(
@@ -133,22 +137,20 @@ export class RoutedKeyspace implements Keyspace {
   // ---- reading ----
 
   get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
-    const routes = this.#places.routes
+    const { routes } = this.#places
     if (routes.alone) return this.local.get(key, freshness)
-    const partition = this.local.partitionOf(key)
-    if (routes.here[partition] === true)
+    if (routes.allHere || this.#isHere(this.local.partitionOf(key)))
       return this.local.get(key, freshness).catch((caught: unknown) => {
         if (!answersElsewhere(TidemarkError.from(caught), this.#places.own, true)) throw caught
-        return this.#read(partition, freshness, (rows, demanded) => rows.get(key, demanded), [
-          this.#places.own.nodeId,
-        ])
+        return this.#getAway(key, freshness, [this.#places.own.nodeId])
       })
-    return this.#getAway(key, partition, freshness)
+    return this.#getAway(key, freshness, [])
   }
 
-  async #getAway(key: Uint8Array, partition: Partition, freshness: Freshness): Promise<ReadResult> {
+  async #getAway(key: Uint8Array, freshness: Freshness, tried: readonly string[]): Promise<ReadResult> {
     checkKey(key)
-    return this.#read(partition, freshness, (rows, demanded) => rows.get(key, demanded))
+    const partition = this.local.partitionOf(key)
+    return this.#read(partition, freshness, (rows, demanded) => rows.get(key, demanded), tried)
   }
 
   async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {

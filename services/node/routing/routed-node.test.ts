@@ -49,7 +49,7 @@ describe('a routed node', () => {
     const [own, leader, other] = cluster.asked()
     expect(own).to.deep.equal([])
     expect(leader).to.include('write')
-    expect([...(leader ?? []), ...(other ?? [])]).to.have.members(['write', 'get'])
+    expect([...(leader ?? []), ...(other ?? [])]).to.have.members(['write', 'getMany'])
   })
 
   it('shows a session on one node what was written on another', async () => {

@@ -117,10 +117,10 @@ function newestMap(context: Context, options: CallOptions): Promise<ClusterMap> 
     closed.addEventListener('abort', onChange)
     const timer = setTimeout(() => {
       done()
-      const because =
-        router.lastFailure === undefined ? '' : `; the last failure was: ${router.lastFailure.message}`
+      const cause = router.lastFailure
+      const because = cause === undefined ? '' : `; the last failure was: ${cause.message}`
       const message = `no node told the map of the cluster within the deadline${because}`
-      reject(new TidemarkError('NODE_UNREACHABLE', message, { cause: router.lastFailure }))
+      reject(new TidemarkError(cause?.reason ?? 'DEADLINE_EXCEEDED', message, { cause }))
     }, deadline - Date.now())
     onChange()
   })

@@ -21,6 +21,7 @@ import type { ConnectOptions, Keyspace, Tidemark } from './types.ts'
 export function connect(options: ConnectOptions = {}): Tidemark {
   const seeds = parseAddresses(options.server)
   const token = new SessionToken()
+  const ids = { next: 1 }
   const connections = checkedConnections(options.connections ?? 1)
   const channelCredentials = credentialsOf(options.tls)
   const poolFor = (router: Router): LinkPool =>
@@ -31,7 +32,7 @@ export function connect(options: ConnectOptions = {}): Tidemark {
           credentials: channelCredentials,
           connections,
           makePipeline: (link, client) =>
-            new Pipeline({ link, client, session: randomText(), token, dispatch: router }),
+            new Pipeline({ link, client, session: randomText(), ids, token, dispatch: router }),
           onChange: (link) => router.onLinkChange(link),
         }),
     )

@@ -6,7 +6,7 @@
 /** One attempt; it may end early, in any way, once the signal is aborted. */
 export type Attempt<T> = (cancelled: AbortSignal) => Promise<T>
 
-/** @param second - undefined: there is no one else to ask. @returns the first answer; @throws what the first attempt failed with when all have */
+/** @param second - undefined: there is no one else to ask. @returns the first answer; @throws what failed first, when all have */
 export function hedged<T>(
   afterMs: number,
   first: Attempt<T>,
@@ -15,8 +15,7 @@ export function hedged<T>(
   return new Promise((resolve, reject) => {
     const cancelled = new AbortController()
     let running = 0
-    let failure: unknown
-    let failed = false
+    let failure: Error | undefined
     const run = (attempt: Attempt<T>): void => {
       running += 1
       attempt(cancelled.signal).then(
@@ -27,8 +26,7 @@ export function hedged<T>(
         },
         (error: unknown) => {
           running -= 1
-          if (!failed) failure = error
-          failed = true
+          failure ??= error instanceof Error ? error : new Error(String(error))
           if (running > 0) return
           clearTimeout(timer)
           reject(failure)

@@ -14,8 +14,10 @@
  *
  * - Single calls batch themselves: start many without awaiting each (`Promise.all`) and they share frames and group commits.
  * - Everything fails with one class, `TidemarkError`, whose `reason` is one of a closed catalogue.
- * - Failures that a retry can mend are retried until the deadline. A write keeps its request id through all retries, so it is
- *   applied at most once; if the deadline passes first, the error says that its outcome is unknown.
+ * - `connect({ server: 'a:7400,b:7400' })` finds the other nodes of the cluster, and each operation goes straight to one that
+ *   serves its partition. When a node dies, others take over what it had not answered.
+ * - Failures that a retry can mend are retried until the deadline. A write keeps its request id through all retries, on other
+ *   nodes too, so it is applied at most once; if the deadline passes first, the error says that its outcome is unknown.
  * - Reads see every acknowledged write (`linearizable`) unless `consistency` says otherwise. What the client has seen is
  *   kept in its session token: see `token` and `observe`.
  */

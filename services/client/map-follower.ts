@@ -43,6 +43,7 @@ export class MapFollower {
   }
 
   start(): void {
+    if (this.#stopped) return
     this.#open(this.#options.choose(undefined))
   }
 
@@ -56,7 +57,7 @@ export class MapFollower {
     if (this.#stopped || link === this.#link) return
     if (performance.now() - this.#openedAt < CLIENT_MAP_REFRESH_MS) return
     this.#drop()
-    this.#open(link.reachable && !link.avoided ? link : this.#options.choose(this.#link))
+    this.#open(link.reachable ? link : this.#options.choose(this.#link))
   }
 
   /** This node has just become reachable. */

@@ -44,8 +44,6 @@ export class NodeLink {
   /** One for each connection; a key always takes the same one. */
   readonly pipelines: readonly Pipeline[]
   readonly calls = new Set<Cancellable>()
-  /** Passed over for a while: it said that another node should be asked. The router's. */
-  avoided = false
   readonly #first: Pipeline
   readonly #clients: readonly KeyValueServiceClient[]
   readonly #onChange: (link: NodeLink) => void

@@ -32,7 +32,7 @@ import { closedError, doubtfulError, endedError, failureFor, failureOf, lateErro
 import { nextFrame } from './frame.ts'
 import type { NodeLink } from './node-link.ts'
 import type { Operation } from './operation.ts'
-import { Places } from './places.ts'
+import { Places, type Ids } from './places.ts'
 import type { SessionToken } from './session-token.ts'
 
 /** Knows the other nodes. */
@@ -53,6 +53,8 @@ export interface PipelineOptions {
   readonly link: NodeLink
   readonly client: KeyValueServiceClient
   readonly session: string
+  /** One for all pipelines of a client. */
+  readonly ids: Ids
   readonly token: SessionToken
   readonly dispatch: Dispatch
 }
@@ -83,7 +85,7 @@ export class Pipeline {
     this.link = options.link
     this.#options = options
     this.#dispatch = options.dispatch
-    this.#places = new Places(options.session, () => this.flushSoon())
+    this.#places = new Places(options.session, options.ids, () => this.flushSoon())
   }
 
   get empty(): boolean {
@@ -130,6 +132,7 @@ export class Pipeline {
   abandon(operation: Operation): void {
     if (operation.stage === 'done') return
     this.#places.release(operation)
+    if (this.#places.waiting > 0) this.flushSoon()
     this.#tellIfIdle()
   }
 
@@ -274,9 +277,10 @@ export class Pipeline {
     const failure = failureFor(result.reason, result.message, metadataOf(result))
     operation.lastFailure = failure
     operation.failures += 1
-    if (this.#dispatch.refused(this.link, operation, failure)) {
-      // Where the way of its partition has changed by that, it has been handed on with all the others already.
-      if (operation.pipeline !== this || operation.stage !== 'sent') return
+    const elsewhere = this.#dispatch.refused(this.link, operation, failure)
+    // Where the way of its partition has changed by that, it has been handed on with all the others already.
+    if (operation.pipeline !== this) return
+    if (elsewhere) {
       this.#places.giveUp(operation)
       return this.#dispatch.pipelineFor(operation).#adopt(operation)
     }

@@ -18,6 +18,11 @@ import { CLIENT_BYTES_IN_FLIGHT_MAX, CLIENT_IN_FLIGHT_MAX } from '../../streams/
 import { Fifo } from './fifo.ts'
 import type { Operation } from './operation.ts'
 
+/** The ids of one client's operations: no two nodes get the same, so that no answer can be taken for that to another. */
+export interface Ids {
+  next: number
+}
+
 export class Places {
   /** First part of the request ids of the writes that get their sequence here. */
   readonly session: string
@@ -30,14 +35,16 @@ export class Places {
   /** All that have a place, by id, in the order in which they got it. */
   readonly #placed = new Map<number, Operation>()
   readonly #sequencesTaken = new Uint8Array(CLIENT_IN_FLIGHT_MAX)
-  #nextId = 1
   #nextSequence = 1
   #waiting = 0
   #reads = 0
   #bytes = 0
 
-  constructor(session: string, onFreed: () => void = () => undefined) {
+  readonly #ids: Ids
+
+  constructor(session: string, ids: Ids = { next: 1 }, onFreed: () => void = () => undefined) {
     this.session = session
+    this.#ids = ids
     this.#onFreed = onFreed
   }
 
@@ -51,8 +58,8 @@ export class Places {
   }
 
   add(operation: Operation): void {
-    operation.id = this.#nextId
-    this.#nextId += 1
+    operation.id = this.#ids.next
+    this.#ids.next += 1
     this.#waiting += 1
     this.#lineOf(operation).push(operation)
   }
@@ -148,11 +155,14 @@ export class Places {
     operation.stage = 'queued'
   }
 
-  /** Takes over what other places gave up. */
+  /**
+   * Takes over what other places gave up. It gets another id: a frame with it may still be on its way where it was, even come
+   * back here, and a node refuses an id that it is working on.
+   */
   adopt(operation: Operation): void {
     if (operation.stage === 'waiting') return this.add(operation)
-    operation.id = this.#nextId
-    this.#nextId += 1
+    operation.id = this.#ids.next
+    this.#ids.next += 1
     this.#placed.set(operation.id, operation)
     this.#bytes += operation.bytes
     if (operation.isRead) this.#reads += 1

@@ -10,9 +10,9 @@
  *   elsewhere now, before anything new is submitted: that keeps the order of writes.
  */
 import { TidemarkError } from '../../streams/core/errors.ts'
-import { CLIENT_AVOID_MS, CLIENT_MAP_WAIT_MS, CLIENT_NODES_MAX } from '../../streams/core/limits.ts'
+import { CLIENT_MAP_WAIT_MS, CLIENT_NODES_MAX } from '../../streams/core/limits.ts'
 import { Consistency } from '../../proto/generated/tidemark/v1/types.ts'
-import { newsOf } from './avoidance.ts'
+import { Avoidance, newsOf } from './avoidance.ts'
 import type { ClusterMap } from './cluster-types.ts'
 import type { LinkPool } from './link-pool.ts'
 import { MapFollower } from './map-follower.ts'
@@ -20,7 +20,7 @@ import type { NodeLink } from './node-link.ts'
 import type { Operation } from './operation.ts'
 import type { Dispatch, Pipeline } from './pipeline.ts'
 import type { ClientPlace } from './preference.ts'
-import { Routes, type Place, type Slot } from './routes.ts'
+import { Routes, type Choice, type Place, type Slot } from './routes.ts'
 
 export interface RouterOptions {
   readonly seeds: readonly string[]
@@ -47,9 +47,7 @@ export class Router implements Dispatch {
   #direct: NodeLink | undefined
   #anywhere: NodeLink | undefined
   #epoch = 1
-  readonly #avoidedLinks = new Set<NodeLink>()
-  readonly #avoidingSlots = new Set<Slot>()
-  #avoidTimer: NodeJS.Timeout | undefined
+  readonly #avoidance = new Avoidance(() => this.changed())
   #settleTimer: NodeJS.Timeout | undefined
 
   constructor(options: RouterOptions) {
@@ -105,7 +103,7 @@ export class Router implements Dispatch {
   async close(): Promise<void> {
     await this.#pool.drained()
     this.#follower.stop()
-    clearTimeout(this.#avoidTimer)
+    this.#avoidance.stop()
     clearTimeout(this.#settleTimer)
     this.#pool.close()
   }
@@ -133,14 +131,14 @@ export class Router implements Dispatch {
   linkOf(place: Place | undefined, near: boolean): NodeLink {
     this.start()
     if (this.#direct !== undefined) return this.#direct
-    const slot = place === undefined ? undefined : this.#routes.slotOf(place)
+    const slot = this.#slotOf(place)
     if (slot === undefined) return this.any()
     return near ? this.#nearest(slot) : this.#leader(slot)
   }
 
   /** Another node that serves the place too; undefined where there is none. */
   linkBeside(place: Place, link: NodeLink): NodeLink | undefined {
-    const slot = this.#direct === undefined ? this.#routes.slotOf(place) : undefined
+    const slot = this.#slotOf(place)
     return slot === undefined ? undefined : this.#beside(slot, link)
   }
 
@@ -158,23 +156,26 @@ export class Router implements Dispatch {
 
   /** A node for what any can do, another than `not` where there is one. */
   any(not?: NodeLink): NodeLink {
-    const anywhere = this.#anywhere
-    if (not === undefined && anywhere !== undefined) return anywhere
-    const chosen = this.#chooseAny((link) => link !== not)
-    if (not === undefined) this.#anywhere = chosen
-    return chosen
+    if (not !== undefined) return this.#anyFor(undefined, not) ?? this.any()
+    return (this.#anywhere ??= this.#anyFor(undefined) ?? this.#anyReachable())
   }
 
-  #chooseAny(fits: (link: NodeLink) => boolean): NodeLink {
-    const addresses = [...this.#routes.anywhere, ...this.#options.seeds]
-    let reachable: NodeLink | undefined
+  #anyFor(slot: Slot | undefined, not?: NodeLink): NodeLink | undefined {
     // What was good so far stays, before the address that the map has for the same node.
-    for (const link of this.#linksOf(this.#direct, addresses)) {
-      if (!link.reachable) continue
-      if (!link.avoided && fits(link)) return link
-      reachable ??= link
+    for (const link of this.#linksOf(this.#direct, this.#everywhere())) {
+      if (link !== not && this.#fit(link, slot)) return link
     }
-    return reachable ?? this.#direct ?? this.#pool.must(addresses)
+    return undefined
+  }
+
+  #anyReachable(): NodeLink {
+    const everywhere = this.#everywhere()
+    for (const link of this.#linksOf(this.#direct, everywhere)) if (link.reachable) return link
+    return this.#direct ?? this.#pool.must(everywhere)
+  }
+
+  #everywhere(): readonly string[] {
+    return [...this.#routes.anywhere, ...this.#options.seeds]
   }
 
   *#linksOf(first: NodeLink | undefined, addresses: readonly string[]): Generator<NodeLink> {
@@ -186,35 +187,36 @@ export class Router implements Dispatch {
   }
 
   #leader(slot: Slot): NodeLink {
-    if (slot.epoch !== this.#epoch) this.#renew(slot)
-    return (slot.leader ??= this.#choose(slot, slot.leaderFirst))
+    return this.#chosen(slot, slot.leaderFirst)
   }
 
   #nearest(slot: Slot): NodeLink {
-    if (slot.epoch !== this.#epoch) this.#renew(slot)
-    return (slot.nearest ??= this.#choose(slot, slot.nearestFirst))
+    return this.#chosen(slot, slot.nearestFirst)
   }
 
-  #renew(slot: Slot): void {
-    slot.epoch = this.#epoch
-    slot.leader = undefined
-    slot.nearest = undefined
+  #chosen(slot: Slot, choice: Choice): NodeLink {
+    if (choice.epoch === this.#epoch && choice.link !== undefined) return choice.link
+    choice.epoch = this.#epoch
+    return (choice.link = this.#choose(slot, choice))
   }
 
-  #choose(slot: Slot, addresses: readonly string[]): NodeLink {
+  #choose(slot: Slot, { addresses, link: before }: Choice): NodeLink {
     let reachable: NodeLink | undefined
     for (const link of this.#linksOf(undefined, addresses)) {
-      if (!link.reachable) continue
-      if (!link.avoided && !slot.avoided.has(link)) return link
-      reachable ??= link
+      if (this.#fit(link, slot)) return link
+      if (link.reachable) reachable ??= link
     }
-    if (reachable !== undefined && !slot.misplaced) return reachable
-    return this.#chooseAny((link) => !slot.avoided.has(link))
+    if (reachable === undefined || this.#avoidance.misplaced(slot)) {
+      const other = this.#anyFor(slot)
+      if (other !== undefined) return other
+    }
+    // Nobody is fit: operations rest where they are, and try again.
+    return before?.reachable === true ? before : (reachable ?? this.#anyReachable())
   }
 
   #beside(slot: Slot, first: NodeLink): NodeLink | undefined {
-    for (const link of this.#linksOf(undefined, slot.nearestFirst)) {
-      if (link !== first && link.reachable && !link.avoided && !slot.avoided.has(link)) return link
+    for (const link of this.#linksOf(undefined, slot.nearestFirst.addresses)) {
+      if (link !== first && this.#fit(link, slot)) return link
     }
     return undefined
   }
@@ -229,7 +231,7 @@ export class Router implements Dispatch {
   refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
     if (!this.#note(link, operation, failure)) return false
     const next = this.#linkFor(operation)
-    return next !== link && this.#fit(next, operation)
+    return next !== link && this.#fit(next, this.#slotOf(operation))
   }
 
   /** A call failed on this node. @returns whether another one, which is thought to do better, can be asked at once */
@@ -237,47 +239,29 @@ export class Router implements Dispatch {
     if (failure.reason === 'NODE_UNREACHABLE') link.lost()
     else if (!this.#note(link, place, failure)) return false
     const next = this.linkOf(place, near)
-    return next !== link && this.#fit(next, place)
+    return next !== link && this.#fit(next, this.#slotOf(place))
   }
 
-  #fit(link: NodeLink, place: Place | undefined): boolean {
-    if (!link.reachable || link.avoided) return false
-    const slot = place === undefined || this.#direct !== undefined ? undefined : this.#routes.slotOf(place)
-    return slot === undefined || !slot.avoided.has(link)
+  #fit(link: NodeLink, slot: Slot | undefined): boolean {
+    return link.reachable && !this.#avoidance.avoids(link, slot)
+  }
+
+  #slotOf(place: Place | undefined): Slot | undefined {
+    return place === undefined || this.#direct !== undefined ? undefined : this.#routes.slotOf(place)
   }
 
   /** Takes to heart what the failure tells. @returns false when it tells nothing about where to go */
   #note(link: NodeLink, place: Place | undefined, { reason }: TidemarkError): boolean {
     const news = newsOf(reason)
     if (news === 'none') return false
+    const slot = this.#slotOf(place)
+    if (news === 'partition' && slot === undefined) {
+      // A single node has nobody beside it, and what no map knows is nowhere.
+      if (this.#direct !== undefined || reason === 'KEYSPACE_NOT_FOUND') return false
+    }
     if (news === 'node' || reason === 'PARTITION_ELSEWHERE') this.#follower.refresh(link)
-    if (news === 'node') {
-      if (link.avoided) return true
-      link.avoided = true
-      this.#avoidedLinks.add(link)
-    } else {
-      const slot = place === undefined || this.#direct !== undefined ? undefined : this.#routes.slotOf(place)
-      if (slot === undefined) return false
-      slot.misplaced ||= reason === 'PARTITION_ELSEWHERE'
-      if (slot.avoided.has(link)) return true
-      slot.avoided.add(link)
-      this.#avoidingSlots.add(slot)
-    }
-    this.#avoidTimer ??= setTimeout(() => this.#avoidNothing(), CLIENT_AVOID_MS)
-    this.changed()
+    if (this.#avoidance.add(link, slot, reason)) this.changed()
     return true
-  }
-
-  #avoidNothing(): void {
-    this.#avoidTimer = undefined
-    for (const link of this.#avoidedLinks) link.avoided = false
-    this.#avoidedLinks.clear()
-    for (const slot of this.#avoidingSlots) {
-      slot.avoided.clear()
-      slot.misplaced = false
-    }
-    this.#avoidingSlots.clear()
-    this.changed()
   }
 
   onLinkChange(link: NodeLink): void {
@@ -292,16 +276,19 @@ export class Router implements Dispatch {
 
   #onMap(map: ClusterMap, logIdentity: string, from: NodeLink): void {
     if (logIdentity !== '') this.#options.onLogIdentity(logIdentity)
+    // A node that has just begun may not have one yet.
+    if (map.nodes.length === 0 && (this.#map?.nodes.length ?? 0) > 0) return
     const before = this.#routes.anywhere
     this.#map = map
     this.#noMap = undefined
     this.#routes = new Routes(map, this.#options.place)
-    this.#avoidingSlots.clear()
-    const single = map.nodes.length <= 1
-    const living = new Set(this.#routes.anywhere)
-    const gone = before.filter((address) => !living.has(address) && !(single && address === from.address))
+    this.#avoidance.forgetPartitions()
+    const living = this.#routes.anywhere
+    const gone = before.filter((address) => !living.includes(address))
     const leaving = gone.flatMap((address) => this.#pool.retire(address) ?? [])
-    this.#direct = single ? from : undefined
+    // Who tells of a single node is that node, under whatever address, unless it is known as another one.
+    const single = map.nodes.length <= 1
+    this.#direct = single ? (leaving.includes(from) ? this.#pool.must(living) : from) : undefined
     this.#settle()
     for (const link of leaving) link.leave()
     for (const listener of this.#listeners) listener(map)
@@ -324,9 +311,7 @@ export class Router implements Dispatch {
   changed(): void {
     this.#epoch += 1
     this.#anywhere = undefined
-    const direct = this.#direct
-    if (direct !== undefined && (!direct.reachable || direct.avoided))
-      this.#direct = this.#chooseAny(() => true)
+    if (this.#direct !== undefined) this.#direct = this.any()
     for (const pipeline of this.#pool.pipelines()) pipeline.handOn()
   }
 }

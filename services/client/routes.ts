@@ -13,18 +13,17 @@ export type Place =
   | { readonly keyspace: string; readonly key: Buffer }
   | { readonly keyspace: string; readonly partition: number }
 
-/** One partition: where it is, and what is known of those nodes beyond the map. */
+/** One partition: where it is, best first, and what was chosen. */
 export interface Slot {
-  readonly leaderFirst: readonly string[]
-  readonly nearestFirst: readonly string[]
-  /** Said not to serve it now. */
-  readonly avoided: Set<NodeLink>
-  /** A node said that the partition is elsewhere: where none of its replicas serves it, any node may know better. */
-  misplaced: boolean
-  /** The choice, as of the router's epoch. */
+  readonly leaderFirst: Choice
+  readonly nearestFirst: Choice
+}
+
+export interface Choice {
+  readonly addresses: readonly string[]
+  /** As of the router's epoch; an older one is where operations still are. */
+  link: NodeLink | undefined
   epoch: number
-  leader: NodeLink | undefined
-  nearest: NodeLink | undefined
 }
 
 interface KeyspaceRoutes {
@@ -70,15 +69,12 @@ export class Routes {
     const placement = routes.placements[partition]
     if (placement === undefined) return undefined
     const { leaderFirst, nearestFirst } = preferenceOf(placement, partition, this.#nodes, this.#place)
-    const slot: Slot = {
-      leaderFirst: this.#addresses(leaderFirst),
-      nearestFirst: this.#addresses(nearestFirst),
-      avoided: new Set(),
-      misplaced: false,
+    const choice = (nodeIds: readonly string[]): Choice => ({
+      addresses: this.#addresses(nodeIds),
+      link: undefined,
       epoch: 0,
-      leader: undefined,
-      nearest: undefined,
-    }
+    })
+    const slot: Slot = { leaderFirst: choice(leaderFirst), nearestFirst: choice(nearestFirst) }
     routes.slots[partition] = slot
     return slot
   }

@@ -172,6 +172,11 @@ export class FakeServer {
     for (const call of this.#mapWatchers) call.write({ map, logIdentity: FAKE_LOG })
   }
 
+  /** Those who ask get this map; nobody is told. */
+  quietly(map: ClusterMap): void {
+    this.#map = map
+  }
+
   async close(): Promise<void> {
     if (this.#proxy.listening) await this.down()
     this.#grpc.forceShutdown()

@@ -83,8 +83,6 @@ export class FakeNode implements TidemarkNode {
   readonly asked: string[] = []
   /** Leaderships that were moved: keyspace/partition/to. */
   readonly transferred: string[] = []
-  /** Where it said that it is reached. */
-  address = ''
   readonly spaces = new Map<string, FakeKeyspace>()
   readonly #listeners = new Set<(ready: boolean) => void>()
   readonly #settled: (() => void)[] = []
@@ -199,6 +197,9 @@ export class FakeNode implements TidemarkNode {
     this.holding = false
     for (const settle of this.#settled.splice(0)) settle()
   }
+
+  /** Where it said that it is reached. */
+  address = ''
 
   join(address: string): void {
     this.address = address

@@ -10,7 +10,8 @@
  * It acts only while it holds, and while membership knows that it is not taken for dead.
  */
 import type { ClusterMap, Handover } from '../core/cluster-map.ts'
-import { encodeLead, encodeTick } from '../core/encode.ts'
+import { encodeLead, encodeMark, encodeTick } from '../core/encode.ts'
+import { CHECKPOINT_OFFSETS, MARK_CHECKPOINTS } from '../core/limits.ts'
 import type { NewRecord, Partition } from '../core/types.ts'
 import type { Clock } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
@@ -40,6 +41,8 @@ export class Leading {
   #handedBy = new Map<string, string>()
   /** When the leader may act next on a replica; Infinity while it does. */
   readonly #nextAct = new WeakMap<Replica, number>()
+  /** The checkpoint that this node told last. */
+  readonly #marked = new WeakMap<Replica, number>()
   readonly #handovers = new Map<string, Handover>()
 
   constructor(options: LeadingOptions) {
@@ -83,7 +86,7 @@ export class Leading {
     )
   }
 
-  /** Looks what is to be done as leader of the replica: take it, or expire the rows that are due in an idle partition. */
+  /** Looks what is to be done as leader of the replica: take it, expire the rows that are due in an idle partition, tell the chain. */
   act(replica: Replica, now: number): void {
     const name = nameOf(replica.topic, replica.state.partition)
     const claim = this.#claims.get(name)
@@ -103,6 +106,18 @@ export class Leading {
     if (!mine) this.#claims.set(name, 'lost')
     else if (claim === 'held' && replica.nextDue() <= Math.max(now, replica.state.time))
       this.#write(replica, encodeTick(replica.state.epoch), now)
+    else if (claim === 'held') this.#mark(replica, now)
+  }
+
+  /** Tells the chain at every few checkpoints, for all replicas to compare. */
+  #mark(replica: Replica, now: number): void {
+    const checkpoint = replica.state.checkpoints.at(-1)
+    if (checkpoint === undefined) return
+    const marked = this.#marked.get(replica) ?? 0
+    if (checkpoint.at < marked + MARK_CHECKPOINTS * CHECKPOINT_OFFSETS) return
+    this.#write(replica, encodeMark(checkpoint, replica.state.epoch), now, () => {
+      this.#marked.set(replica, checkpoint.at)
+    })
   }
 
   /** One control record at a time for each replica; a failed one is tried again at a later look. */

@@ -25,7 +25,7 @@ import type { Clock } from '../ports.ts'
 import { bytesOf, makeRecord } from './outgoing.ts'
 import type { Item } from './outgoing.ts'
 import type { Replica } from './replica.ts'
-import { late, overloaded } from './write-refusals.ts'
+import { late, overloaded, unknown } from './write-refusals.ts'
 
 /** What a write got: with `logged` only its place. */
 export interface Written {
@@ -313,11 +313,7 @@ export class Writer {
     waiting.forEach((pending, at) => {
       if (pending.item.kind !== 'mutation' || each)
         this.#answer(pending, { offset: effects.offset, outcome: effects.outcomes[at] })
-      else
-        this.#refuse(
-          pending,
-          new TidemarkError('WRITE_UNKNOWN', 'the pack of this write was rejected as a whole'),
-        )
+      else this.#refuse(pending, unknown('the pack of this write was rejected as a whole'))
     })
     this.#land(flight)
   }
@@ -378,10 +374,7 @@ export class Writer {
 
   /** The replica has left the node: what is on its way to it has an outcome that this node will not learn. */
   forget(replica: Replica): void {
-    const error = new TidemarkError(
-      'WRITE_UNKNOWN',
-      'the replica moved to another node, the outcome is unknown',
-    )
+    const error = unknown('the replica moved to another node, the outcome is unknown')
     for (const flight of this.#flights) if (flight.replica === replica) this.#fail(flight, error)
     const queue = this.#queues.get(replica)
     if (queue === undefined) return
@@ -398,10 +391,7 @@ export class Writer {
       await Promise.race([idle, this.#clock.sleep(Math.max(0, deadline - this.#clock.now()))])
     }
     this.#stopSweep()
-    const error = new TidemarkError(
-      'WRITE_UNKNOWN',
-      'the node stopped before the outcome of the write was known',
-    )
+    const error = unknown('the node stopped before the outcome of the write was known')
     for (const flight of this.#flights) this.#fail(flight, error)
     const refused = new TidemarkError('NODE_DRAINING', 'the node is shutting down: the write changed nothing')
     for (const queue of this.#queues.values())

@@ -193,7 +193,8 @@ export const put = (cluster: TestCluster, key: string, value: string): Promise<v
 
 /** Writes on a node that the map names for the key; tries others until one says that it is applied, as a client would. */
 export async function write(cluster: TestCluster, mutation: RowMutation): Promise<void> {
-  for (const end = Date.now() + 10_000; ; await systemClock.sleep(2)) {
+  const end = Date.now() + 10_000
+  for (;;) {
     const alive = [...cluster.nodes.values()].filter((one) => one.alive)
     const partition = alive[0]?.node.keyspace('default').partitionOf(mutation.key) ?? 0
     const place = placements(cluster)[partition]
@@ -213,6 +214,7 @@ export async function write(cluster: TestCluster, mutation: RowMutation): Promis
       if (!error.retriable) throw error
     }
     if (Date.now() > end) throw new Error('no node took the write')
+    await systemClock.sleep(2)
   }
 }
 

@@ -4,6 +4,7 @@ import { encodeBarrier, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import type { Mutation } from '../core/mutation.ts'
 import type { NewRecord } from '../core/types.ts'
+import type { Replica } from './replica.ts'
 
 /** What travels: a mutation, a control record of this node, or one barrier for all that wait for it. */
 export type Item =
@@ -51,3 +52,5 @@ export function bytesOf(mutation: Mutation): number {
       bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
   return bytes
 }
+
+export const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`

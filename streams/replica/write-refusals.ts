@@ -5,6 +5,9 @@ import { WRITES_IN_FLIGHT_MAX, WRITE_BYTES_IN_FLIGHT_MAX } from '../core/limits.
 export const late = (when: string): TidemarkError =>
   new TidemarkError('DEADLINE_EXCEEDED', `the deadline of the write passed ${when}`)
 
+export const draining = (more = ''): TidemarkError =>
+  new TidemarkError('NODE_DRAINING', `the node is shutting down${more}`)
+
 export const unknown = (why: string): TidemarkError => new TidemarkError('WRITE_UNKNOWN', why)
 
 export const overloaded = (count: number, bytes: number): TidemarkError =>

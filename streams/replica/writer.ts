@@ -22,10 +22,10 @@ import type { NewRecord, Offset } from '../core/types.ts'
 import type { Appended } from '../log/log.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
-import { bytesOf, makeRecord } from './outgoing.ts'
+import { bytesOf, makeRecord, nameOf } from './outgoing.ts'
 import type { Item } from './outgoing.ts'
 import type { Replica } from './replica.ts'
-import { late, overloaded, unknown } from './write-refusals.ts'
+import { draining, late, overloaded, unknown } from './write-refusals.ts'
 
 /** What a write got: with `logged` only its place. */
 export interface Written {
@@ -132,7 +132,7 @@ export class Writer {
     bytes: number,
     finish: Finish<Result>,
   ): Promise<Result> {
-    if (this.#draining) return Promise.reject(new TidemarkError('NODE_DRAINING', 'the node is shutting down'))
+    if (this.#draining) return Promise.reject(draining())
     if (replica.status === 'stopped') return Promise.reject(replica.refusal())
     if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
       return Promise.reject(overloaded(this.#count, this.#bytes))
@@ -393,10 +393,8 @@ export class Writer {
     this.#stopSweep()
     const error = unknown('the node stopped before the outcome of the write was known')
     for (const flight of this.#flights) this.#fail(flight, error)
-    const refused = new TidemarkError('NODE_DRAINING', 'the node is shutting down: the write changed nothing')
     for (const queue of this.#queues.values())
-      for (const pending of queue.waiting.splice(0)) this.#refuse(pending, refused)
+      for (const pending of queue.waiting.splice(0))
+        this.#refuse(pending, draining(': the write changed nothing'))
   }
 }
-
-const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`

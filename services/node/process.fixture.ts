@@ -28,12 +28,20 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts `tidemark serve` and resolves when it is ready, or when it has ended by itself. */
-export async function startNode(settings: Readonly<Record<string, string>>): Promise<NodeProcess> {
+/**
+ * Starts `tidemark serve` and resolves when it is ready, or when it has ended by itself.
+ * @param enter - a command that runs the one behind it, such as nsenter
+ */
+export async function startNode(
+  settings: Readonly<Record<string, string>>,
+  enter: readonly string[] = [],
+): Promise<NodeProcess> {
   const address = settings['TIDEMARK_GRPC_LISTEN'] ?? `127.0.0.1:${await freePort()}`
   const httpAddress = settings['TIDEMARK_HTTP_LISTEN'] ?? `127.0.0.1:${await freePort()}`
-  const child = spawn(process.execPath, [COMMAND, 'serve'], {
+  const line = [...enter, process.execPath, COMMAND, 'serve']
+  const child = spawn(line[0] ?? process.execPath, line.slice(1), {
     env: {
+      ...(enter.length === 0 ? {} : { PATH: process.env['PATH'] }),
       ...settings,
       TIDEMARK_GRPC_LISTEN: address,
       TIDEMARK_HTTP_LISTEN: httpAddress,

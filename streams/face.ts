@@ -183,6 +183,8 @@ export interface ReplicaStatus {
   readonly rejected: number
   readonly historyStart: Offset
   readonly stopped: { readonly reason: Reason; readonly message: string } | undefined
+  /** The chain at the last checkpoints, oldest first: replicas that share one can be compared without standing still. */
+  readonly checkpoints: readonly { readonly at: Offset; readonly chainHash: string }[]
 }
 
 export interface Keyspace {

@@ -1,8 +1,8 @@
 /** Names and settings of keyspaces: what may be asked for, and whether what stands is what was asked for. */
-import { bytesToText, EMPTY } from './core/bytes.ts'
+import { compareBytes } from './core/bytes.ts'
 import { TidemarkError } from './core/errors.ts'
 import { PARTITIONS_MAX, VALUE_BYTES_CEILING } from './core/limits.ts'
-import type { PartitionBy } from './core/types.ts'
+import { separatorOf } from './core/partitioner.ts'
 import type { KeyspaceSettings } from './face.ts'
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/
@@ -33,15 +33,16 @@ export function checkKeyspace(name: string, settings: Partial<KeyspaceSettings>)
   }
 }
 
-const separatorOf = (by: PartitionBy): string => bytesToText(by.kind === 'key' ? EMPTY : by.separator)
-
 /** The first setting that was asked for and is another in fact. */
 export function differingSetting(
   found: KeyspaceSettings,
   wanted: Partial<KeyspaceSettings>,
 ): keyof KeyspaceSettings | undefined {
   if (wanted.partitions !== undefined && wanted.partitions !== found.partitions) return 'partitions'
-  if (wanted.partitionBy !== undefined && separatorOf(wanted.partitionBy) !== separatorOf(found.partitionBy))
+  if (
+    wanted.partitionBy !== undefined &&
+    compareBytes(separatorOf(wanted.partitionBy), separatorOf(found.partitionBy)) !== 0
+  )
     return 'partitionBy'
   if (wanted.valueBytesMax !== undefined && wanted.valueBytesMax !== found.valueBytesMax)
     return 'valueBytesMax'

@@ -289,6 +289,8 @@ export interface ReplicaDescription {
   /** Empty while it runs. */
   readonly stoppedReason: string
   readonly stoppedMessage: string
+  /** The chain at the last checkpoints, oldest first. */
+  readonly checkpoints: readonly { readonly at: number; readonly chainHash: string }[]
 }
 
 export interface ClusterDescription {

@@ -199,6 +199,7 @@ export class FakeServer {
           historyStart: 0,
           stoppedReason: '',
           stoppedMessage: '',
+          checkpoints: [],
         })),
         format: 1,
       })),

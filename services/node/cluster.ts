@@ -64,4 +64,5 @@ const replicaMessage = (replica: ReplicaStatus): ReplicaStatusMessage => ({
   historyStart: replica.historyStart,
   stoppedReason: replica.stopped?.reason ?? '',
   stoppedMessage: replica.stopped?.message ?? '',
+  checkpoints: replica.checkpoints.map(({ at, chainHash }) => ({ at, chainHash })),
 })

@@ -126,6 +126,7 @@ export class FakeNode implements TidemarkNode {
         rejected: 0,
         historyStart: offset(0),
         stopped: undefined,
+        checkpoints: [],
       })),
     )
   }

@@ -290,22 +290,81 @@ describe('apply, over several records', () => {
     transcript(
       'the first format sets the keyspace up, a second one needs the epoch',
       [
-        [format({ valueBytesMax: 3, separator: '/', packingDisabled: true }), ''],
+        [format({ valueBytesMax: 3, separator: '/', packingDisabled: true, replication: 3 }), ''],
         [put('a', '1234'), 'VALUE_TOO_LARGE'],
-        [format({ valueBytesMax: 9 }), 'STALE_EPOCH'],
+        [format({ valueBytesMax: 9, separator: '/' }), 'STALE_EPOCH'],
         [encodeLead('n', 'i'), ''],
-        [format({ valueBytesMax: 9 }, 2), 'STALE_EPOCH'],
-        [format({ valueBytesMax: 9, separator: ':' }, 3), ''],
-        [put('a', '1234'), 'ok v6; a:=1234'],
+        [format({ valueBytesMax: 9, separator: '/' }, 2), 'STALE_EPOCH'],
+        [format({ valueBytesMax: 9, separator: '/', defaultTtlMs: 7, replication: 1 }, 3), ''],
+        [put('a', '1234'), 'ok v6; a:=1234 until 7'],
       ],
       ({ state }) => {
-        expect([state.valueBytesMax, state.packing]).to.deep.equal([9, true])
-        expect(state.partitionBy, 'where keys lie stays').to.deep.equal({
-          kind: 'prefix',
-          separator: Uint8Array.from([0x2f]),
+        const { valueBytesMax, packing, defaultTtlMs, replication } = state
+        expect({ valueBytesMax, packing, defaultTtlMs, replication }).to.deep.equal({
+          valueBytesMax: 9,
+          packing: true,
+          defaultTtlMs: 7,
+          replication: 1,
         })
       },
     )
+    transcript('nobody changes settings in epoch 0, which is that of no leader', [
+      [format({}), ''],
+      [format({ defaultTtlMs: 1 }, 0), 'STALE_EPOCH'],
+      [put('a', '1'), 'ok v2; a:=1'],
+    ])
+    transcript(
+      'a leader whose record stands at offset 0 leads anew before it changes settings',
+      [
+        [encodeLead('n', 'i'), ''],
+        [format({}), ''],
+        [format({ replication: 2 }, 0), 'STALE_EPOCH'],
+        [encodeLead('n', 'i'), ''],
+        [format({ replication: 2 }, 3), ''],
+      ],
+      ({ state }) => expect(state.replication).to.equal(2),
+    )
+    transcript(
+      'a later format moves no key, makes no value too large, and then changes nothing at all',
+      [
+        [format({ separator: '/', valueBytesMax: 9 }), ''],
+        [encodeLead('n', 'i'), ''],
+        [format({ separator: ':', valueBytesMax: 9, replication: 5 }, 1), 'SETTING_FIXED'],
+        [format({ valueBytesMax: 9, replication: 5 }, 1), 'SETTING_FIXED'],
+        [format({ separator: '/', valueBytesMax: 8, packingDisabled: true }, 1), 'SETTING_FIXED'],
+        [format({ separator: '/', valueBytesMax: 9, packingDisabled: true }, 1), ''],
+        [format({ separator: '/' }, 1), ''],
+        [format({ separator: '/', valueBytesMax: 9 }, 1), 'SETTING_FIXED'],
+      ],
+      ({ state }) => {
+        const { valueBytesMax, packing, replication, rejected } = state
+        expect({ valueBytesMax, packing, replication, rejected }).to.deep.equal({
+          valueBytesMax: 1024 * 1024,
+          packing: true,
+          replication: 0,
+          rejected: 4,
+        })
+      },
+    )
+    transcript('rows without a time to live get that of the keyspace from the record on that says so', [
+      [put('old', '1'), 'ok v0; old:=1'],
+      [encodeLead('n', 'i'), ''],
+      [format({ defaultTtlMs: 100 }, 1), ''],
+      [at(10, put('a', '1')), 'ok v3; a:=1 until 110'],
+      [at(10, putFor(5, 'b', '1')), 'ok v4; b:=1 until 15'],
+      [
+        pack([mutation.put('c', '1'), mutation.add('n', 1n)]),
+        'ok v5, ok v5 =1; c:=1 until 110; n:=1 until 110',
+      ],
+      [txn([], [change.put('d', '1'), change.add('m', 1n)]), 'ok then; d:=1 until 110; m:=1 until 110'],
+      // An increment keeps what the row has; one that makes the row begins a new life.
+      [at(20, add('n', '1')), 'ok v7 =2; expired b; n:=2 until 110'],
+      [add('old', '1'), 'ok v8 =2; old:=2'],
+      [put('old', '1'), 'ok v9; old:=1 until 120'],
+      [format({}, 1), ''],
+      [put('a', '2'), 'ok v11; a:=2'],
+      [add('n', '1'), 'ok v12 =3; n:=3 until 110'],
+    ])
     transcript(
       'a row that came before any format settles where keys lie',
       [

@@ -211,11 +211,16 @@ describe('apply', () => {
         'ok then; expired a; a:=2 until 15; n:=8 until 50',
       ],
     ])
-    transcript('has one time to live for each put, and none for an increment of nothing', [
+    transcript('has a time to live for each put and increment', [
       [
         at(100, txn([], [change.put('a', '1', { ttlMs: 7 }), change.put('b', '1'), change.add('n', 1n)])),
         'ok then; a:=1 until 107; b:=1; n:=1',
       ],
+      [
+        txn([], [change.add('n', 1n, { ttlMs: 9 }), change.add('m', 1n, { ttlMs: 5 })]),
+        'ok then; n:=2 until 109; m:=1 until 105',
+      ],
+      [at(103, txn([], [change.add('n', 1n)])), 'ok then; n:=3 until 109'],
     ])
     transcript('that changes a key twice in a branch is rejected', [
       [txn([], [change.put('a', '1'), change.remove('a')]), 'DUPLICATE_KEY'],

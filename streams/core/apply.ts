@@ -7,10 +7,12 @@
  */
 import { unreachable } from './assert.ts'
 import { ByteWriter } from './bytes.ts'
+import { differs, passCheckpoint } from './checkpoints.ts'
 import { hasVersion, holds, sum } from './conditions.ts'
-import type { Command, FormatCommand, Step } from './command.ts'
+import type { Command, Step } from './command.ts'
 import { chainHash } from './effects.ts'
 import type { Change, RecordEffects } from './effects.ts'
+import { changeFormat, mayChangeFormat } from './format.ts'
 import { DEDUPE_IDS_MAX, DEDUPE_RENEW_IDS, EXPIRIES_PER_RECORD_MAX, LOG_TIME_MAX } from './limits.ts'
 import type {
   ChangeKind,
@@ -45,6 +47,7 @@ interface Context {
   duplicateOf: Offset | undefined
   /** What became of each put of the record: one object for all, as sessions keep it for long. */
   put: Outcome | undefined
+  diverged: Offset | undefined
 }
 
 const scratch = new ByteWriter(64 * 1024)
@@ -58,6 +61,7 @@ export function applyRecord(
 ): RecordEffects | Stop {
   if (command.kind === 'too-new' && mayChangeFormat(state, command.epoch))
     return { stop: 'FORMAT_TOO_NEW', version: command.version }
+  passCheckpoint(state, record.offset)
   state.time = partitionTime(state.time, record.time)
   const context: Context = {
     state,
@@ -68,6 +72,7 @@ export function applyRecord(
     outcomes: [],
     duplicateOf: undefined,
     put: undefined,
+    diverged: undefined,
   }
   expireDue(context)
   perform(context, command)
@@ -76,7 +81,7 @@ export function applyRecord(
   const effects: RecordEffects = { offset, time, outcomes, changes, duplicateOf }
   state.chain = chainHash(scratch, state.chain, effects)
   state.next = (offset + 1) as Offset
-  return effects
+  return context.diverged === undefined ? effects : { ...effects, diverged: context.diverged }
 }
 
 function perform(context: Context, command: Command): void {
@@ -106,9 +111,16 @@ function perform(context: Context, command: Command): void {
     case 'tick':
       if (command.epoch !== state.epoch) outcomes.push(rejection(context, 'STALE_EPOCH'))
       return
-    case 'format':
-      performFormat(context, command)
+    case 'mark':
+      // Epoch 0 is that of no leader.
+      if (state.epoch === 0 || command.epoch !== state.epoch) outcomes.push(rejection(context, 'STALE_EPOCH'))
+      else context.diverged = differs(state, command.checkpoint) ? command.checkpoint.at : undefined
       return
+    case 'format': {
+      const refused = changeFormat(state, command)
+      if (refused !== undefined) outcomes.push(rejection(context, refused))
+      return
+    }
     case 'too-new':
       outcomes.push(rejection(context, 'STALE_EPOCH'))
       return
@@ -274,7 +286,7 @@ function performChange(
         change(context, 'deleted', item.key, tombstone('deleted', context.offset), traceparent)
       return
     case 'increment':
-      increment(context, row, item.key, number ?? 0n, undefined, traceparent)
+      increment(context, row, item.key, number ?? 0n, item.ttlMs, traceparent)
       return
     default:
       unreachable(item)
@@ -289,9 +301,15 @@ function put(
   contentType: string,
   traceparent: string | undefined,
 ): void {
-  const expiresAt = ttlMs === undefined ? 0 : context.time + ttlMs
+  const expiresAt = expiryOf(context, ttlMs)
   const row = { tombstone: 'none', version: context.offset, expiresAt, contentType, value } as const
   change(context, 'put', key, row, traceparent)
+}
+
+/** When a row that is written anew expires: by its own time to live, else by that of the keyspace; 0 = never. */
+function expiryOf({ state, time }: Context, ttlMs: number | undefined): number {
+  const livesMs = ttlMs ?? state.defaultTtlMs
+  return livesMs === 0 ? 0 : time + livesMs
 }
 
 /** A new time to live replaces the row's expiry; without one the row keeps what it has. */
@@ -303,7 +321,7 @@ function increment(
   ttlMs: number | undefined,
   traceparent: string | undefined,
 ): void {
-  const expiresAt = ttlMs === undefined ? (row?.expiresAt ?? 0) : context.time + ttlMs
+  const expiresAt = row !== undefined && ttlMs === undefined ? row.expiresAt : expiryOf(context, ttlMs)
   const value = Buffer.from(number.toString(), 'latin1')
   const contentType = row?.contentType ?? ''
   change(
@@ -337,29 +355,6 @@ function change(
 function isMisplaced({ state }: Context, key: Uint8Array): boolean {
   return partitionOf(key, state.partitions, state.partitionBy) !== state.partition
 }
-
-// ---- control records ----
-
-/**
- * The first format record sets the keyspace up, if no row came before it; a later one must come from the leader. Two creators at
- * once: the first wins. What was rejected before (rubbish in a new topic) settles nothing.
- */
-function performFormat(context: Context, command: FormatCommand): void {
-  const { state, outcomes } = context
-  if (!state.configured) {
-    state.partitionBy = command.partitionBy
-  } else if (!mayChangeFormat(state, command.epoch)) {
-    outcomes.push(rejection(context, 'STALE_EPOCH'))
-    return
-  }
-  state.configured = true
-  state.format = command.version
-  state.valueBytesMax = command.valueBytesMax
-  state.packing = command.packing
-}
-
-const mayChangeFormat = (state: PartitionState, epoch: Epoch | undefined): boolean =>
-  !state.configured || (epoch !== undefined && epoch === state.epoch)
 
 // ---- outcomes ----
 

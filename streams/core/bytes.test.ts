@@ -74,6 +74,19 @@ describe('bytes', () => {
     for (const [name, spelling] of Object.entries(wrong))
       it(`refuses: ${name}`, () => refused(spelling, (reader) => reader.varint()))
 
+    it('of 64 bits is read where the number stands for itself, as Infinity from 2^53 on', () => {
+      fc.assert(
+        fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(63), (number, shift) => {
+          const value = number >> BigInt(shift)
+          const reader = new ByteReader(Buffer.from(new BinaryWriter().uint64(value).finish()))
+          expect(reader.varint64()).to.equal(value < 2n ** 53n ? Number(value) : Infinity)
+          expect(reader.done).to.equal(true)
+        }),
+      )
+      for (const spelling of ['', '80', '8000', '80808080808080808002', '8080808080808080808001'])
+        refused(spelling, (reader) => reader.varint64())
+    })
+
     it('is spelled as protobuf spells it', () => {
       fc.assert(
         fc.property(safe, (value) => {

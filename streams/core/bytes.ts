@@ -177,6 +177,25 @@ export class ByteReader {
     throw MALFORMED
   }
 
+  /** A varint of up to 64 bits; Infinity where it is 2^53 or more, so that the reader can refuse that one number alone. */
+  varint64(): number {
+    let value = this.byte()
+    if (value < 0x80) return value
+    value &= 0x7f
+    let scale = 0x80
+    for (let bytes = 1; bytes < 10; bytes++) {
+      const next = this.byte()
+      value += (next & 0x7f) * scale
+      if (next < 0x80) {
+        // A padded form of a smaller number, or over 64 bits.
+        if (next === 0 || (bytes === 9 && next > 1)) throw MALFORMED
+        return Number.isSafeInteger(value) ? value : Infinity
+      }
+      scale *= 0x80
+    }
+    throw MALFORMED
+  }
+
   uint32le(): number {
     const bytes = this.raw(4)
     return asBuffer(bytes).readUInt32LE(0)

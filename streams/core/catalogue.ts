@@ -69,6 +69,7 @@ export const CATALOGUE = {
   MISPLACED_KEY: row('INVALID_ARGUMENT', 400, false, 'the key belongs to another partition', 'set the partitioner of the producer to murmur2 (proto/record.md)'),
   DUPLICATE_KEY: row('INVALID_ARGUMENT', 400, false, 'a pack or a branch of a transaction changes one key twice', 'send the mutations apart'),
   STALE_EPOCH: row('ABORTED', 409, false, 'a control record of a leader that has been replaced', 'nothing: the new leader acts'),
+  SETTING_FIXED: row('FAILED_PRECONDITION', 409, false, 'the change would move keys to other partitions or make the largest value smaller, which no keyspace can', 'create a new keyspace and copy the rows'),
   // The node cannot answer now.
   OVERLOADED: row('RESOURCE_EXHAUSTED', 429, true, 'a bound of the node is reached (bytes in flight, watchers, streams)', 'wait and retry'),
   LOG_UNAVAILABLE: row('UNAVAILABLE', 503, true, 'the log cannot be reached; whether a write was appended is unknown', 'retry with the same request id'),
@@ -88,6 +89,7 @@ export const CATALOGUE = {
   LOG_TRUNCATED: row('DATA_LOSS', 503, false, 'the log ends before the offset that the replica has applied', 'find out which broker lost records; rebuild the replica'),
   TOPIC_RECREATED: row('DATA_LOSS', 503, false, 'the topic was deleted and created again: its identity is another', 'rebuild the replica from the new topic, or restore the old one'),
   PARTITIONS_CHANGED: row('FAILED_PRECONDITION', 503, false, 'the topic has another number of partitions than the keyspace was created with', 'create a new keyspace and copy the rows'),
+  REPLICA_DIVERGED: row('DATA_LOSS', 503, false, 'the replica came to other rows than the leader from the same records: its store is damaged, or its build applies differently', 'nothing: it is built again; report it with the versions of both nodes'),
   TOPIC_UNSAFE: row('FAILED_PRECONDITION', 503, false, 'the topic is configured so that acknowledged writes can be lost', 'apply the change that the message names, or set TIDEMARK_DEV=1 on a development machine'),
   FORMAT_TOO_NEW: row('FAILED_PRECONDITION', 503, false, 'the log holds a record of a newer format than this node knows', 'upgrade the node'),
   STORE_CORRUPT: row('DATA_LOSS', 503, false, 'the data directory is damaged', 'delete the folder `replicas` in it: they are built again from the log; a damaged `log` needs its backup'),

@@ -1,4 +1,5 @@
 /** What a record asks apply to do, once its bytes have been read. */
+import type { Checkpoint } from './control-messages.ts'
 import type { Rejection, RowMutation, TransactionMutation } from './mutation.ts'
 import type { Epoch, PartitionBy } from './types.ts'
 
@@ -11,6 +12,10 @@ export interface FormatCommand {
   readonly partitionBy: PartitionBy
   readonly valueBytesMax: number
   readonly packing: boolean
+  /** Of rows that are written without a time to live; 0 = they stay. */
+  readonly defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the node is set to. */
+  readonly replication: number
   /** The epoch under which it was written; undefined for the first one, which the creator of the topic writes. */
   readonly epoch: Epoch | undefined
 }
@@ -22,6 +27,7 @@ export type Command =
   | FormatCommand
   | { readonly kind: 'lead'; readonly nodeId: string; readonly incarnation: string }
   | { readonly kind: 'tick'; readonly epoch: Epoch }
+  | { readonly kind: 'mark'; readonly epoch: Epoch; readonly checkpoint: Checkpoint }
   | { readonly kind: 'barrier' }
   | { readonly kind: 'rejected'; readonly reason: Rejection }
   /** A format that this build does not know: the partition stops (invariant I9). */

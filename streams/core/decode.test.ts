@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import type { Command } from './command.ts'
 import { FORMAT_VERSION, decodeRecord } from './decode.ts'
 import { encodeBarrier, encodeFormat, encodeLead, encodeMutation, encodePack, encodeTick } from './encode.ts'
-import { KEY_BYTES_MAX, TTL_MS_MAX, VALUE_BYTES_CEILING } from './limits.ts'
+import { KEY_BYTES_MAX, REPLICATION_MAX, TTL_MS_MAX, VALUE_BYTES_CEILING } from './limits.ts'
 import { PackWriter, writeTransaction } from './messages.ts'
 import type { Rejection, RowMutation } from './mutation.ts'
 import { mutations, packs } from './testing/arbitraries.ts'
@@ -63,6 +63,8 @@ describe('decode', () => {
       separator: Buffer.from('/'),
       valueBytesMax: 10,
       packingDisabled: true,
+      defaultTtlMs: 60_000,
+      replication: 3,
     }
     expect(decode(encodeLead('n', 'i'))).to.deep.equal({ kind: 'lead', nodeId: 'n', incarnation: 'i' })
     expect(decode(encodeTick(epoch))).to.deep.equal({ kind: 'tick', epoch })
@@ -73,14 +75,17 @@ describe('decode', () => {
       partitionBy: { kind: 'prefix', separator: '0x2f' },
       valueBytesMax: 10,
       packing: false,
+      defaultTtlMs: 60_000,
+      replication: 3,
     }
     expect(shown(decode(encodeFormat(format)))).to.deep.equal({ ...read, epoch: undefined })
     expect(shown(decode(encodeFormat(format, epoch)))).to.deep.equal({ ...read, epoch })
-    const plain = encodeFormat({ version: 1, separator: hex(''), valueBytesMax: 0, packingDisabled: false })
-    expect(decode(plain)).to.deep.include({
+    expect(decode(encodeFormat({ version: 1 }))).to.deep.include({
       partitionBy: { kind: 'key' },
       valueBytesMax: 1024 * 1024,
       packing: true,
+      defaultTtlMs: 0,
+      replication: 0,
     })
   })
 
@@ -218,6 +223,21 @@ describe('decode', () => {
         draft(null, 'x', { 'tm-op': 'increment', 'tm-ttl-ms': '0', 'tm-request-id': 'x'.repeat(65) }),
       ],
       [
+        'KEY_EMPTY',
+        'no key, before an empty request id',
+        draft(null, '1', { 'tm-op': 'increment', 'tm-request-id': '' }),
+      ],
+      [
+        'REQUEST_ID_INVALID',
+        'an empty request id, before what to add',
+        draft('k', 'x', { 'tm-op': 'increment', 'tm-request-id': '' }),
+      ],
+      [
+        'RECORD_MALFORMED',
+        'a delete with a value, before its key',
+        draft('', 'v', { 'tm-op': 'delete', 'tm-ttl-ms': '0' }),
+      ],
+      [
         'TTL_INVALID',
         'a ttl before a request id',
         draft('k', 'v', { 'tm-ttl-ms': '0', 'tm-request-id': 'x'.repeat(65) }),
@@ -253,23 +273,37 @@ describe('decode', () => {
       [
         'RECORD_MALFORMED',
         'a separator of 17 bytes',
-        encodeFormat({
-          version: 1,
-          separator: Buffer.alloc(17, '/'),
-          valueBytesMax: 0,
-          packingDisabled: false,
-        }),
+        encodeFormat({ version: 1, separator: Buffer.alloc(17, '/') }),
       ],
       [
         'RECORD_MALFORMED',
         'values over the ceiling',
-        encodeFormat({
-          version: 1,
-          separator: hex(''),
-          valueBytesMax: VALUE_BYTES_CEILING + 1,
-          packingDisabled: false,
-        }),
+        encodeFormat({ version: 1, valueBytesMax: VALUE_BYTES_CEILING + 1 }),
       ],
+      [
+        'RECORD_MALFORMED',
+        'a default time to live over the limit',
+        encodeFormat({ version: 1, defaultTtlMs: TTL_MS_MAX + 1 }),
+      ],
+      [
+        'RECORD_MALFORMED',
+        'more replicas than there may be',
+        encodeFormat({ version: 1, replication: REPLICATION_MAX + 1 }),
+      ],
+      ...['tm-if-version', 'tm-ttl-ms'].flatMap((name) =>
+        ['pack', 'txn'].map(
+          (operation) =>
+            [
+              'RECORD_MALFORMED',
+              `${name} on a ${operation}, before anything else is looked at`,
+              draft(null, operation === 'txn' ? '' : 'rubbish', {
+                'tm-op': operation,
+                'tm-request-id': '',
+                [name]: '1',
+              }),
+            ] as const,
+        ),
+      ),
     ]
     for (const [reason, name, record] of wrong)
       it(`${reason}: ${name}`, () => expect(reasonOf(record)).to.equal(reason))
@@ -322,6 +356,29 @@ describe('decode', () => {
         'DUPLICATE_KEY',
       ])
     })
+    it('rejects a delete with a value, as it stands in a record of its own', () => {
+      const pack = sealPack(hex('12 08 08 02 12 01 61 1a 01 76  12 05 08 02 12 01 62  12 05 08 02 1a 01 76'))
+      expect(reasons(draft(null, pack, { 'tm-op': 'pack' }))).to.deep.equal([
+        'RECORD_MALFORMED',
+        'delete',
+        'RECORD_MALFORMED',
+      ])
+    })
+    it('rejects numbers of more than 53 bits in the one mutation that has them', () => {
+      const number = '80 80 80 80 80 80 80 10'
+      const pack = sealPack(
+        hex(
+          `12 0e 08 01 12 01 61 20 ${number}  12 0e 08 01 12 01 62 28 ${number}` +
+            `  12 0c 08 ${number} 12 01 63  12 05 08 01 12 01 64`,
+        ),
+      )
+      expect(reasons(draft(null, pack, { 'tm-op': 'pack' }))).to.deep.equal([
+        'RECORD_MALFORMED',
+        'TTL_INVALID',
+        'UNKNOWN_OPERATION',
+        'put',
+      ])
+    })
     it('rejects kinds that it does not know', () => {
       const pack = sealPack(hex('12 05 08 00 12 01 61  12 05 08 07 12 01 62  12 05 08 01 12 01 63'))
       expect(reasons(draft(null, pack, { 'tm-op': 'pack' }))).to.deep.equal([
@@ -359,6 +416,14 @@ describe('decode', () => {
       expect(reasonOf(txn({ thenChanges: [{ ...put, contentType: 'x'.repeat(513) }] }))).to.equal(
         'RECORD_MALFORMED',
       )
+    })
+    it('is rejected for a delete with a value, and for numbers of more than 53 bits', () => {
+      const number = '80 80 80 80 80 80 80 10'
+      const of = (value: string): NewRecord => draft(null, hex(value), { 'tm-op': 'txn' })
+      expect(reasonOf(of('12 08 08 02 12 01 61 1a 01 76'))).to.equal('RECORD_MALFORMED')
+      expect(reasonOf(of(`12 0e 08 01 12 01 61 20 ${number}`))).to.equal('TTL_INVALID')
+      expect(reasonOf(of(`12 0c 08 ${number} 12 01 61`))).to.equal('UNKNOWN_OPERATION')
+      expect(reasonOf(of(`0a 0e 0a 01 61 10 01 18 ${number}`))).to.equal('RECORD_MALFORMED')
     })
     it('may change a key in each branch, and compare it twice', () => {
       const compare = { key, operator: 'not-equal', target: 'value', value } as const

@@ -7,12 +7,14 @@ import type { Command, Step } from './command.ts'
 import {
   CONTENT_TYPE_BYTES_MAX,
   KEY_BYTES_MAX,
+  REPLICATION_MAX,
   REQUEST_ID_BYTES_MAX,
   TTL_MS_MAX,
   VALUE_BYTES_CEILING,
   VALUE_BYTES_MAX,
 } from './limits.ts'
-import { readFormat, readFormatVersion, readLead, readPack, readTransaction } from './messages.ts'
+import { readFormat, readFormatVersion, readLead, readMark } from './control-messages.ts'
+import { readPack, readTransaction } from './messages.ts'
 import type { RawMutation } from './messages.ts'
 import type { Rejection, TransactionChange } from './mutation.ts'
 import { bytesToText } from './bytes.ts'
@@ -23,6 +25,8 @@ import type { Epoch, Headers, LogRecord, Offset } from './types.ts'
 export const FORMAT_VERSION = 1
 
 const TRACEPARENT_BYTES_MAX = 128
+/** Stands for a header that is there and empty, which is wrong; in a pack an empty id is none. */
+const EMPTY_ID = new Uint8Array(REQUEST_ID_BYTES_MAX + 1)
 const KNOWN_HEADERS = new Set(['tm-op', 'tm-if-version', 'tm-ttl-ms', 'tm-request-id', 'tm-epoch'])
 
 const rejected = (reason: Rejection): { readonly kind: 'rejected'; readonly reason: Rejection } => ({
@@ -72,6 +76,11 @@ function decodeWithHeaders(record: LogRecord): Command {
       const epoch = headerUnsigned(headers, 'tm-epoch')
       return epoch === undefined ? rejected('RECORD_MALFORMED') : { kind: 'tick', epoch: epoch as Epoch }
     }
+    case 'mark': {
+      const epoch = headerUnsigned(headers, 'tm-epoch')
+      if (epoch === undefined) return rejected('RECORD_MALFORMED')
+      return { kind: 'mark', epoch: epoch as Epoch, checkpoint: readMark(record.value ?? EMPTY) }
+    }
     case 'barrier':
       return { kind: 'barrier' }
     default:
@@ -81,9 +90,9 @@ function decodeWithHeaders(record: LogRecord): Command {
 
 function decodeRow(record: LogRecord, operation: 'put' | 'delete' | 'increment'): Command {
   const { headers } = record
-  if (operation === 'delete' && record.value !== null && record.value.length > 0) throw MALFORMED
   if (operation !== 'delete' && record.value === null) throw MALFORMED
   const ttl = headers.get('tm-ttl-ms')
+  const id = headers.get('tm-request-id')
   // A number that cannot be read is a ttl out of range, whatever its spelling: -5 and 1e9 say so more clearly.
   const ttlMs = ttl === undefined ? undefined : (readUnsigned(ttl) ?? -1)
   const step = checkStep({
@@ -92,15 +101,20 @@ function decodeRow(record: LogRecord, operation: 'put' | 'delete' | 'increment')
     value: record.value ?? EMPTY,
     ifVersion: headerUnsigned(headers, 'tm-if-version'),
     ttlMs,
-    requestId: headers.get('tm-request-id') ?? EMPTY,
+    requestId: id?.length === 0 ? EMPTY_ID : (id ?? EMPTY),
     contentType: headers.get('content-type') ?? EMPTY,
     traceparent: headers.get('traceparent') ?? EMPTY,
   })
-  if (headers.get('tm-request-id')?.length === 0) return rejected('REQUEST_ID_INVALID')
   return { kind: 'row', step }
 }
 
+/** What stands in a pack or transaction has conditions and times to live of its own: beside it they would be a mistake. */
+function refuseRowHeaders(headers: Headers): void {
+  if (headers.has('tm-if-version') || headers.has('tm-ttl-ms')) throw MALFORMED
+}
+
 function decodePack(record: LogRecord): Command {
+  refuseRowHeaders(record.headers)
   const requestId = readRequestId(record.headers.get('tm-request-id'))
   if (requestId === false) return rejected('REQUEST_ID_INVALID')
   const seen = new Set<string>()
@@ -116,6 +130,7 @@ function decodePack(record: LogRecord): Command {
 }
 
 function decodeTransaction(record: LogRecord): Command {
+  refuseRowHeaders(record.headers)
   const requestId = readRequestId(record.headers.get('tm-request-id'))
   if (requestId === false) return rejected('REQUEST_ID_INVALID')
   const raw = readTransaction(record.value ?? EMPTY)
@@ -163,18 +178,23 @@ function decodeFormat(record: LogRecord): Command {
   const raw = readFormat(value)
   if (raw.version === 0 || raw.separator.length > 16 || raw.valueBytesMax > VALUE_BYTES_CEILING)
     throw MALFORMED
+  if (raw.defaultTtlMs > TTL_MS_MAX || raw.replication > REPLICATION_MAX) throw MALFORMED
   return {
     kind: 'format',
     version: raw.version,
     partitionBy: raw.separator.length === 0 ? { kind: 'key' } : { kind: 'prefix', separator: raw.separator },
     valueBytesMax: raw.valueBytesMax === 0 ? VALUE_BYTES_MAX : raw.valueBytesMax,
     packing: !raw.packingDisabled,
+    defaultTtlMs: raw.defaultTtlMs,
+    replication: raw.replication,
     epoch,
   }
 }
 
 /** The checks that need no state, the same for plain records, packs and transactions. */
 function checkStep(raw: RawMutation): Step {
+  if (raw.ifVersion === Infinity || (raw.kind === 2 && raw.value.length > 0))
+    return rejected('RECORD_MALFORMED')
   const fault = keyFault(raw.key)
   if (fault !== undefined) return rejected(fault)
   if (raw.ttlMs !== undefined && (raw.ttlMs < 1 || raw.ttlMs > TTL_MS_MAX)) return rejected('TTL_INVALID')

@@ -27,6 +27,8 @@ export interface RecordEffects {
   readonly changes: readonly Change[]
   /** The record repeats an earlier one (its request id had been seen): what became of it stands there. */
   readonly duplicateOf: Offset | undefined
+  /** The record is a mark of a checkpoint at which this replica had another chain. No part of the chain itself, nor of history. */
+  readonly diverged?: Offset
 }
 
 const KIND_CODES: Record<ChangeKind, number> = { put: 1, deleted: 2, expired: 3 }

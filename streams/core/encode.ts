@@ -1,6 +1,7 @@
 /** Mutation → record, as proto/record.md has it; the counterpart of decode.ts. */
-import { writeFormat, writeLead, writeTransaction } from './messages.ts'
-import type { RawFormat } from './messages.ts'
+import { writeFormat, writeLead, writeMark } from './control-messages.ts'
+import type { Checkpoint, NewFormat } from './control-messages.ts'
+import { writeTransaction } from './messages.ts'
 import type { Mutation, RowMutation } from './mutation.ts'
 import { unreachable } from './assert.ts'
 import type { Epoch, NewRecord } from './types.ts'
@@ -15,6 +16,7 @@ const OPERATION = {
   barrier: text('barrier'),
   lead: text('lead'),
   tick: text('tick'),
+  mark: text('mark'),
   format: text('format'),
 } as const
 
@@ -80,13 +82,22 @@ export const encodeTick = (epoch: Epoch): NewRecord => ({
   ]),
 })
 
+export const encodeMark = (checkpoint: Checkpoint, epoch: Epoch): NewRecord => ({
+  key: null,
+  value: writeMark(checkpoint),
+  headers: new Map([
+    ['tm-op', OPERATION.mark],
+    ['tm-epoch', text(String(epoch))],
+  ]),
+})
+
 export const encodeBarrier = (): NewRecord => ({
   key: null,
   value: null,
   headers: new Map([['tm-op', OPERATION.barrier]]),
 })
 
-export const encodeFormat = (format: RawFormat, epoch?: Epoch): NewRecord => ({
+export const encodeFormat = (format: NewFormat, epoch?: Epoch): NewRecord => ({
   key: null,
   value: writeFormat(format),
   headers: new Map([

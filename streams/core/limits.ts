@@ -20,6 +20,8 @@ export const VALUE_BYTES_MAX = 1 * MiB
 export const CONTENT_TYPE_BYTES_MAX = 512
 /** Milliseconds of a time to live: 100 years; the sum with any log time stays a safe integer. FROZEN. */
 export const TTL_MS_MAX = 100 * 365 * 24 * 3600 * 1000
+/** Replicas of each partition that a keyspace may ask for: more than any cluster of these partitions has use for. FROZEN. */
+export const REPLICATION_MAX = 1024
 /** Bytes of a request id. FROZEN. */
 export const REQUEST_ID_BYTES_MAX = 64
 
@@ -37,6 +39,12 @@ export const EXPIRIES_PER_RECORD_MAX = 512
 export const DEDUPE_IDS_MAX = 1 << 20
 /** A session's place in that order is renewed only when it is older than this many ids: spares a write each time. FROZEN. */
 export const DEDUPE_RENEW_IDS = 1 << 17
+/** Bytes of a link of the chain of effects: SHA-256. FROZEN. */
+export const CHAIN_BYTES = 32
+/** Offsets between two checkpoints of the chain of effects. FROZEN: marks name them. */
+export const CHECKPOINT_OFFSETS = 1024
+/** Checkpoints that a replica remembers: one that is less than so many behind another can be compared with it. FROZEN. */
+export const CHECKPOINTS_MAX = 4
 /** Sequences that a session remembers with their outcome. FROZEN. Over what a client may have in flight (CLIENT_IN_FLIGHT_MAX). */
 export const DEDUPE_SEQUENCES_MAX = 1024
 

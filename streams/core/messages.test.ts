@@ -1,29 +1,19 @@
 import { crc32 } from 'node:zlib'
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { Format, Lead, Pack, Transaction } from '../../proto/generated/tidemark/v1/record.ts'
+import { Pack, Transaction } from '../../proto/generated/tidemark/v1/record.ts'
 import type {
   PackMutation,
   TransactionChange as WireChange,
 } from '../../proto/generated/tidemark/v1/record.ts'
 import { MALFORMED } from './bytes.ts'
 import { PACK_MUTATIONS_MAX, TXN_OPERATIONS_MAX } from './limits.ts'
-import {
-  PackWriter,
-  readFormat,
-  readFormatVersion,
-  readLead,
-  readPack,
-  readTransaction,
-  writeFormat,
-  writeLead,
-  writeTransaction,
-} from './messages.ts'
+import { PackWriter, readPack, readTransaction, writeTransaction } from './messages.ts'
 import type { Compare, RowMutation, TransactionChange, TransactionMutation } from './mutation.ts'
 import { packs, transactions } from './testing/arbitraries.ts'
 import { sealPack } from './testing/records.ts'
+import { TAMPERED, hex, refused } from './testing/tampered.ts'
 
-const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex')
 const KIND = { put: 1, delete: 2, increment: 3 } as const
 const OPERATORS = ['equal', 'not-equal', 'greater', 'less']
 
@@ -47,7 +37,7 @@ const wireChange = (change: TransactionChange): WireChange => ({
   kind: KIND[change.kind],
   key: Buffer.from(change.key),
   value: valueOf(change),
-  ttlMs: change.kind === 'put' ? change.ttlMs : undefined,
+  ttlMs: change.kind === 'delete' ? undefined : change.ttlMs,
   contentType: change.kind === 'put' ? (change.contentType ?? '') : '',
 })
 
@@ -76,30 +66,6 @@ function packed(mutations: readonly RowMutation[]): Buffer {
 
 const sealed = (mutations: PackMutation[]): Buffer =>
   sealPack(Buffer.from(Pack.encode({ checksum: 1, mutations }).finish()).subarray(5))
-
-function refused(read: () => unknown, what: string): void {
-  let caught: unknown
-  try {
-    read()
-  } catch (error) {
-    caught = error
-  }
-  expect(caught, what).to.equal(MALFORMED)
-}
-
-/** Every way of writing the fields of a message that is not the one way in which serializers write it. */
-const TAMPERED: Readonly<Record<string, (message: Buffer) => Buffer>> = {
-  'an unknown field at the end': (message) => Buffer.concat([message, hex('fa 01 00')]),
-  'field number 0': (message) => Buffer.concat([hex('02 00'), message]),
-  'a field twice': (message) => Buffer.concat([message.subarray(0, 2), message]),
-  'a padded tag': (message) =>
-    Buffer.concat([Buffer.from([(message[0] ?? 0) | 0x80, 0]), message.subarray(1)]),
-  'a group instead of the field': (message) =>
-    Buffer.concat([Buffer.from([((message[0] ?? 0) & 0xf8) | 3]), message.subarray(1)]),
-  'a fixed number instead of the field': (message) =>
-    Buffer.concat([Buffer.from([((message[0] ?? 0) & 0xf8) | 5]), message.subarray(1)]),
-  'a byte too many': (message) => Buffer.concat([message, hex('08')]),
-}
 
 describe('messages', () => {
   describe('pack', () => {
@@ -180,6 +146,41 @@ describe('messages', () => {
       })
     it('is refused when the fields of a mutation do not rise', () => {
       refused(() => readPack(wrap(hex('12 01 6b 08 01 1a 01 76'))), 'key before kind')
+    })
+
+    it('reads a number of more than 53 bits as Infinity, and what stands around it as it is', () => {
+      const wide = {
+        '2^53': '80 80 80 80 80 80 80 10',
+        '2^63': '80 80 80 80 80 80 80 80 80 01',
+        'all of 64 bits': 'ff ff ff ff ff ff ff ff ff 01',
+      }
+      for (const [name, number] of Object.entries(wide))
+        for (const [field, tag] of [
+          ['kind', '08'],
+          ['ifVersion', '20'],
+          ['ttlMs', '28'],
+        ] as const) {
+          const kind = field === 'kind' ? '' : '08 01'
+          const before = field === 'kind' ? `${tag} ${number}` : ''
+          const after = field === 'kind' ? '' : `${tag} ${number}`
+          const [raw] = readPack(wrap(hex(`${kind}${before} 12 01 6b ${after} 32 03 732f31`)))
+          expect(raw?.[field], `${field} ${name}`).to.equal(Infinity)
+          expect(Buffer.from(raw?.requestId ?? []).toString(), name).to.equal('s/1')
+        }
+      const [largest] = readPack(wrap(hex('08 01 12 01 6b 20 ff ff ff ff ff ff ff 0f')))
+      expect(largest?.ifVersion).to.equal(Number.MAX_SAFE_INTEGER)
+    })
+    it('is refused with a number of more than 64 bits, or one that is padded', () => {
+      for (const number of [
+        '80 80 80 80 80 80 80 80 80 02',
+        '80 80 80 80 80 80 80 80 80 80 01',
+        '80 80 80 80 80 80 80 80 80 00',
+        '81 00',
+      ])
+        refused(() => readPack(wrap(hex(`08 01 12 01 6b 28 ${number}`))), number)
+    })
+    it('is refused with a length of more than 53 bits', () => {
+      refused(() => readPack(wrap(hex('08 01 12 80 80 80 80 80 80 80 10'))), 'of a key')
     })
 
     it('takes a default value that is written out, as some serializers do', () => {
@@ -301,70 +302,6 @@ describe('messages', () => {
         readTransaction(many(TXN_OPERATIONS_MAX))
         refused(() => readTransaction(many(TXN_OPERATIONS_MAX + 1)), `list ${field}`)
       }
-    })
-  })
-
-  describe('format', () => {
-    const formats = fc.record({
-      version: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
-      separator: fc.uint8Array({ maxLength: 16 }).map((list) => Buffer.from(list)),
-      valueBytesMax: fc.maxSafeNat(),
-      packingDisabled: fc.boolean(),
-    })
-    it('is written as generated code writes it, and read back', () => {
-      fc.assert(
-        fc.property(formats, (format) => {
-          const value = writeFormat(format)
-          const { separator: partitionByPrefix, ...rest } = format
-          expect(value.toString('hex')).to.equal(
-            Buffer.from(Format.encode({ ...rest, partitionByPrefix }).finish()).toString('hex'),
-          )
-          const read = readFormat(value)
-          expect({ ...read, separator: Buffer.from(read.separator) }).to.deep.equal(format)
-          expect(readFormatVersion(value)).to.equal(format.version)
-        }),
-      )
-    })
-    it('tells its version whatever the rest is', () => {
-      expect(readFormatVersion(hex('08 02 ff ff ff'))).to.equal(2)
-      refused(() => readFormatVersion(hex('')), 'nothing')
-      refused(() => readFormatVersion(hex('12 01 2f 08 02')), 'the version is not first')
-      refused(() => readFormatVersion(hex('08 80')), 'cut')
-    })
-    const format = writeFormat({
-      version: 1,
-      separator: Buffer.from('/'),
-      valueBytesMax: 5,
-      packingDisabled: true,
-    })
-    for (const [name, tamper] of Object.entries(TAMPERED))
-      it(`is refused with ${name}`, () => refused(() => readFormat(tamper(format)), name))
-    it('is refused with a truth value that is neither 0 nor 1', () => {
-      refused(() => readFormat(hex('08 01 20 02')), 'two')
-      expect(readFormat(hex('08 01 20 00')).packingDisabled).to.equal(false)
-    })
-  })
-
-  describe('lead', () => {
-    it('is written as generated code writes it, and read back', () => {
-      const text = fc.string({ unit: 'binary', maxLength: 40 })
-      fc.assert(
-        fc.property(text, text, (nodeId, incarnation) => {
-          const value = writeLead(nodeId, incarnation)
-          expect(value.toString('hex')).to.equal(
-            Buffer.from(Lead.encode({ nodeId, incarnation }).finish()).toString('hex'),
-          )
-          expect(readLead(value)).to.deep.equal({ nodeId, incarnation })
-        }),
-      )
-    })
-    const lead = writeLead('n', 'i')
-    for (const [name, tamper] of Object.entries(TAMPERED))
-      it(`is refused with ${name}`, () => refused(() => readLead(tamper(lead)), name))
-    it('is refused with text that is no UTF-8 or over 256 characters', () => {
-      refused(() => readLead(hex('0a 01 ff')), 'no UTF-8')
-      refused(() => readLead(writeLead('n'.repeat(257), '')), 'too long')
-      expect(readLead(writeLead('n'.repeat(256), '')).nodeId).to.have.length(256)
     })
   })
 })

@@ -1,10 +1,20 @@
 /**
- * The values of `pack`, `txn`, `format` and `lead` records: proto/tidemark/v1/record.proto, read and written by hand, because what
+ * The values of `pack` and `txn` records: proto/tidemark/v1/record.proto, read and written by hand, because what
  * these bytes mean is FROZEN while generated code may change. Reading is strict: fields in rising order, each at most once
  * unless repeated, no unknown field, no default value spelled out in more bytes than needed. Every protobuf serializer writes that.
  */
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, EMPTY, MALFORMED } from './bytes.ts'
+import {
+  FIXED32,
+  SIZED,
+  VARINT,
+  bytesField,
+  expectType,
+  nextField,
+  optionalNumber,
+  textField,
+} from './message-fields.ts'
 import { PACK_MUTATIONS_MAX, TXN_OPERATIONS_MAX } from './limits.ts'
 import type {
   Compare,
@@ -13,18 +23,16 @@ import type {
   TransactionChange,
   TransactionMutation,
 } from './mutation.ts'
-import { readText } from './text.ts'
 import type { Offset } from './types.ts'
 import { unreachable } from './assert.ts'
-
-const VARINT = 0
-const SIZED = 2
-const FIXED32 = 5
 
 const KINDS = { put: 1, delete: 2, increment: 3 } as const
 const OPERATORS: readonly CompareOperator[] = ['equal', 'not-equal', 'greater', 'less']
 
-/** One mutation as a pack spells it; its fields are checked later, each on its own, so that one bad one spoils no other. */
+/**
+ * One mutation as a pack spells it; its fields are checked later, each on its own, so that one bad one spoils no other. A number of
+ * 2^53 or more is Infinity.
+ */
 export interface RawMutation {
   kind: number
   key: Uint8Array
@@ -34,29 +42,6 @@ export interface RawMutation {
   requestId: Uint8Array
   contentType: Uint8Array
   traceparent: Uint8Array
-}
-
-export interface RawFormat {
-  version: number
-  separator: Uint8Array
-  valueBytesMax: number
-  packingDisabled: boolean
-}
-
-/** Reads the tag of the next field and holds fields to rising order. */
-function nextField(
-  reader: ByteReader,
-  previous: number,
-  repeatable: number,
-): { field: number; type: number } {
-  const tag = reader.varint()
-  const field = Math.floor(tag / 8)
-  if (field === 0 || field < previous || (field === previous && field !== repeatable)) throw MALFORMED
-  return { field, type: tag % 8 }
-}
-
-function expectType(type: number, wanted: number): void {
-  if (type !== wanted) throw MALFORMED
 }
 
 /** @throws MALFORMED, also when the checksum does not fit. */
@@ -98,11 +83,11 @@ function readMutation(reader: ByteReader): RawMutation {
     const { field, type } = nextField(reader, previous, 0)
     previous = field
     expectType(type, field === 1 || field === 4 || field === 5 ? VARINT : SIZED)
-    if (field === 1) raw.kind = reader.varint()
+    if (field === 1) raw.kind = reader.varint64()
     else if (field === 2) raw.key = reader.sized()
     else if (field === 3) raw.value = reader.sized()
-    else if (field === 4) raw.ifVersion = reader.varint()
-    else if (field === 5) raw.ttlMs = reader.varint()
+    else if (field === 4) raw.ifVersion = reader.varint64()
+    else if (field === 5) raw.ttlMs = reader.varint64()
     else if (field === 6) raw.requestId = reader.sized()
     else if (field === 7) raw.contentType = reader.sized()
     else if (field === 8) raw.traceparent = reader.sized()
@@ -186,22 +171,6 @@ const varintBytes = (value: number): number => {
 const sizedField = (length: number): number => (length === 0 ? 0 : 1 + varintBytes(length) + length)
 const numberField = (value: number | undefined): number => (value === undefined ? 0 : 1 + varintBytes(value))
 
-function bytesField(writer: ByteWriter, field: number, bytes: Uint8Array): void {
-  if (bytes.length === 0) return
-  writer.byte((field << 3) | SIZED)
-  writer.sized(bytes)
-}
-function textField(writer: ByteWriter, field: number, text: string): void {
-  if (text.length === 0) return
-  writer.byte((field << 3) | SIZED)
-  writer.text(text)
-}
-function optionalNumber(writer: ByteWriter, field: number, value: number | undefined): void {
-  if (value === undefined) return
-  writer.byte((field << 3) | VARINT)
-  writer.varint(value)
-}
-
 export interface RawTransaction {
   readonly compares: readonly Compare[]
   readonly thenChanges: readonly RawMutation[]
@@ -257,10 +226,10 @@ function readChange(reader: ByteReader): RawMutation {
     const { field, type } = nextField(reader, previous, 0)
     previous = field
     expectType(type, field === 1 || field === 4 ? VARINT : SIZED)
-    if (field === 1) raw.kind = reader.varint()
+    if (field === 1) raw.kind = reader.varint64()
     else if (field === 2) raw.key = reader.sized()
     else if (field === 3) raw.value = reader.sized()
-    else if (field === 4) raw.ttlMs = reader.varint()
+    else if (field === 4) raw.ttlMs = reader.varint64()
     else if (field === 5) raw.contentType = reader.sized()
     else throw MALFORMED
   }
@@ -303,6 +272,7 @@ function writeChanges(writer: ByteWriter, field: number, changes: readonly Trans
         break
       case 'increment':
         bytesField(inner, 3, Buffer.from(change.delta.toString(), 'latin1'))
+        optionalNumber(inner, 4, change.ttlMs)
         break
       case 'delete':
         break
@@ -312,67 +282,4 @@ function writeChanges(writer: ByteWriter, field: number, changes: readonly Trans
     writer.byte((field << 3) | SIZED)
     writer.sized(inner.view())
   }
-}
-
-/** Field 1 of a format is read even where the rest belongs to a format of the future. @throws MALFORMED */
-export function readFormatVersion(value: Uint8Array): number {
-  const reader = new ByteReader(value)
-  if (reader.byte() !== ((1 << 3) | VARINT)) throw MALFORMED
-  return reader.varint()
-}
-
-/** @throws MALFORMED */
-export function readFormat(value: Uint8Array): RawFormat {
-  const reader = new ByteReader(value)
-  const raw: RawFormat = { version: 0, separator: EMPTY, valueBytesMax: 0, packingDisabled: false }
-  let previous = 0
-  while (!reader.done) {
-    const { field, type } = nextField(reader, previous, 0)
-    previous = field
-    expectType(type, field === 2 ? SIZED : VARINT)
-    if (field === 1) raw.version = reader.varint()
-    else if (field === 2) raw.separator = reader.sized()
-    else if (field === 3) raw.valueBytesMax = reader.varint()
-    else if (field === 4) raw.packingDisabled = readBoolean(reader)
-    else throw MALFORMED
-  }
-  return raw
-}
-
-function readBoolean(reader: ByteReader): boolean {
-  const value = reader.varint()
-  if (value > 1) throw MALFORMED
-  return value === 1
-}
-
-export function writeFormat(format: RawFormat): Buffer {
-  const writer = new ByteWriter(64)
-  optionalNumber(writer, 1, format.version)
-  bytesField(writer, 2, format.separator)
-  if (format.valueBytesMax > 0) optionalNumber(writer, 3, format.valueBytesMax)
-  if (format.packingDisabled) optionalNumber(writer, 4, 1)
-  return writer.bytes()
-}
-
-/** @throws MALFORMED */
-export function readLead(value: Uint8Array): { readonly nodeId: string; readonly incarnation: string } {
-  const reader = new ByteReader(value)
-  const texts = ['', '']
-  let previous = 0
-  while (!reader.done) {
-    const { field, type } = nextField(reader, previous, 0)
-    previous = field
-    expectType(type, SIZED)
-    const text = readText(reader.sized())
-    if (text === undefined || text.length > 256 || field > 2) throw MALFORMED
-    texts[field - 1] = text
-  }
-  return { nodeId: texts[0] ?? '', incarnation: texts[1] ?? '' }
-}
-
-export function writeLead(nodeId: string, incarnation: string): Buffer {
-  const writer = new ByteWriter(64)
-  textField(writer, 1, nodeId)
-  textField(writer, 2, incarnation)
-  return writer.bytes()
 }

@@ -71,7 +71,12 @@ export type TransactionChange =
       readonly contentType?: string
     }
   | { readonly kind: 'delete'; readonly key: Uint8Array }
-  | { readonly kind: 'increment'; readonly key: Uint8Array; readonly delta: bigint }
+  | {
+      readonly kind: 'increment'
+      readonly key: Uint8Array
+      readonly delta: bigint
+      readonly ttlMs?: number
+    }
 
 /** Reasons with which apply rejects a record or a mutation. The numbers are FROZEN: they are stored and hashed. */
 export const REJECTIONS = {
@@ -89,6 +94,7 @@ export const REJECTIONS = {
   NUMBER_OVERFLOW: 12,
   DUPLICATE_KEY: 13,
   STALE_EPOCH: 14,
+  SETTING_FIXED: 15,
 } as const satisfies Partial<Record<Reason, number>>
 
 export type Rejection = keyof typeof REJECTIONS

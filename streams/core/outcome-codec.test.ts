@@ -88,6 +88,7 @@ describe('outcome codec', () => {
       NUMBER_OVERFLOW: 12,
       DUPLICATE_KEY: 13,
       STALE_EPOCH: 14,
+      SETTING_FIXED: 15,
     })
     for (const reason of Object.keys(REJECTIONS)) expect(CATALOGUE).to.have.property(reason)
   })

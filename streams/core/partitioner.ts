@@ -3,6 +3,7 @@
  * the number of partitions (org.apache.kafka.common.utils.Utils.murmur2, BuiltInPartitioner). FROZEN: a key that moved
  * would be lost. Vectors stand in proto/record.md.
  */
+import { EMPTY } from './bytes.ts'
 import type { Partition, PartitionBy } from './types.ts'
 
 const M = 0x5bd1e995
@@ -34,6 +35,9 @@ export function partitionOf(key: Uint8Array, partitions: number, by: PartitionBy
   const length = by.kind === 'key' ? key.length : prefixLength(key, by.separator)
   return ((murmur2(key, length) & 0x7fffffff) % partitions) as Partition
 }
+
+/** Empty where the whole key counts: what a `format` record says of it. */
+export const separatorOf = (by: PartitionBy): Uint8Array => (by.kind === 'key' ? EMPTY : by.separator)
 
 /** Bytes before the first separator; the whole key where it has none. */
 function prefixLength(key: Uint8Array, separator: Uint8Array): number {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { Pack, Transaction } from '../../proto/generated/tidemark/v1/record.ts'
+import { Format, Pack, Transaction } from '../../proto/generated/tidemark/v1/record.ts'
 import { PROJECT_ROOT } from '../../infra/project-root.ts'
 import { CATALOGUE } from './catalogue.ts'
 import { decodeRecord } from './decode.ts'
@@ -72,6 +72,14 @@ describe('proto/record.md', () => {
           command.kind === 'row' || (command.kind === 'rejected' && command.reason === 'UNKNOWN_OPERATION'),
       )
     expect(named).to.deep.equal(['tm-op', 'tm-if-version', 'tm-ttl-ms', 'tm-request-id', 'tm-epoch'])
+  })
+
+  it('tells of every setting what may change', () => {
+    const named = [...text.matchAll(/^\| `([a-z_]+)` +\|/gm)].map(([, name]) => name ?? '')
+    const fields = Object.keys(Format.create()).map((name) =>
+      name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    )
+    expect(named.filter((name) => fields.includes(name))).to.deep.equal(fields)
   })
 
   it('names every reason of a rejection, and only reasons that exist', () => {

@@ -17,6 +17,8 @@ const full = {
   partitionBy: { kind: 'prefix', separator: Uint8Array.from([0, 0xff]) },
   valueBytesMax: 16 * 1024 * 1024,
   packing: false,
+  defaultTtlMs: 3_153_600_000_000,
+  replication: 3,
   configured: true,
   rows: 5,
   rejected: 6,
@@ -25,6 +27,10 @@ const full = {
   historyBytes: 9,
   tombstoneStart: 10,
   chain: Uint8Array.from({ length: 32 }, (_, at) => at),
+  checkpoints: [1024, 2048].map((at) => ({
+    at,
+    chain: Uint8Array.from({ length: 32 }, (_, place) => at + place),
+  })),
 } as unknown as PartitionState
 
 describe('state', () => {
@@ -46,6 +52,7 @@ describe('state', () => {
     for (let end = 0; end < bytes.length; end++)
       expect(() => decodeState(bytes.subarray(0, end)), `${end} bytes`).to.throw(MALFORMED)
     expect(() => decodeState(Buffer.concat([bytes, Buffer.from([0])]))).to.throw(MALFORMED)
-    expect(() => decodeState(Buffer.concat([Buffer.from([2]), bytes.subarray(1)]))).to.throw(MALFORMED)
+    for (const layout of [2, 4])
+      expect(() => decodeState(Buffer.concat([Buffer.from([layout]), bytes.subarray(1)]))).to.throw(MALFORMED)
   })
 })

@@ -1,11 +1,14 @@
 /**
  * What a replica knows beside its rows: small, in memory, and written with every batch (invariant I3). FROZEN grammar:
  *
- *   state := 1 next time epoch leader incarnation format separator valueBytesMax packing configured rows rejected ids
- *            historyStart historyBytes tombstoneStart partition partitions identity chain(32)
+ *   state := 3 next time epoch leader incarnation format separator valueBytesMax packing defaultTtlMs replication configured
+ *            rows rejected ids historyStart historyBytes tombstoneStart partition partitions identity chain(32)
+ *            count (at chain(32))*
  */
-import { ByteReader, ByteWriter, EMPTY, MALFORMED } from './bytes.ts'
-import { VALUE_BYTES_MAX } from './limits.ts'
+import { ByteReader, ByteWriter, MALFORMED } from './bytes.ts'
+import type { Checkpoint } from './control-messages.ts'
+import { CHAIN_BYTES, VALUE_BYTES_MAX } from './limits.ts'
+import { separatorOf } from './partitioner.ts'
 import type { Epoch, LogTime, Offset, Partition, PartitionBy } from './types.ts'
 
 export interface PartitionState {
@@ -26,6 +29,10 @@ export interface PartitionState {
   partitionBy: PartitionBy
   valueBytesMax: number
   packing: boolean
+  /** Of rows that are written without a time to live; 0 = they stay. */
+  defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the node is set to. Placement reads it, apply only keeps it. */
+  replication: number
   /** Whether a `format` record has been applied, or a row was changed before any: from then on the placement of keys is fixed. */
   configured: boolean
   /** Living rows. */
@@ -42,6 +49,8 @@ export interface PartitionState {
   tombstoneStart: Offset
   /** SHA-256 over the chain of effects of all records below `next`. */
   chain: Uint8Array
+  /** The chain at the last multiples of CHECKPOINT_OFFSETS, the newest last; replaced as a whole. */
+  checkpoints: readonly Checkpoint[]
 }
 
 export const newState = (
@@ -61,6 +70,8 @@ export const newState = (
   partitionBy: { kind: 'key' },
   valueBytesMax: VALUE_BYTES_MAX,
   packing: true,
+  defaultTtlMs: 0,
+  replication: 0,
   configured: false,
   rows: 0,
   rejected: 0,
@@ -68,10 +79,11 @@ export const newState = (
   historyStart: 0 as Offset,
   historyBytes: 0,
   tombstoneStart: 0 as Offset,
-  chain: new Uint8Array(32),
+  chain: new Uint8Array(CHAIN_BYTES),
+  checkpoints: [],
 })
 
-const LAYOUT = 1
+const LAYOUT = 3
 
 export function encodeState(state: PartitionState): Buffer {
   const writer = new ByteWriter(192)
@@ -82,9 +94,11 @@ export function encodeState(state: PartitionState): Buffer {
   writer.text(state.leader)
   writer.text(state.incarnation)
   writer.varint(state.format)
-  writer.sized(state.partitionBy.kind === 'key' ? EMPTY : state.partitionBy.separator)
+  writer.sized(separatorOf(state.partitionBy))
   writer.varint(state.valueBytesMax)
   writer.byte(state.packing ? 1 : 0)
+  writer.varint(state.defaultTtlMs)
+  writer.varint(state.replication)
   writer.byte(state.configured ? 1 : 0)
   writer.varint(state.rows)
   writer.varint(state.rejected)
@@ -96,6 +110,11 @@ export function encodeState(state: PartitionState): Buffer {
   writer.varint(state.partitions)
   writer.text(state.topicIdentity)
   writer.raw(state.chain)
+  writer.varint(state.checkpoints.length)
+  for (const { at, chain } of state.checkpoints) {
+    writer.varint(at)
+    writer.raw(chain)
+  }
   return writer.bytes()
 }
 
@@ -113,6 +132,8 @@ export function decodeState(bytes: Uint8Array): PartitionState {
     partitionBy: readPartitionBy(reader),
     valueBytesMax: reader.varint(),
     packing: reader.byte() === 1,
+    defaultTtlMs: reader.varint(),
+    replication: reader.varint(),
     configured: reader.byte() === 1,
     rows: reader.varint(),
     rejected: reader.varint(),
@@ -123,10 +144,20 @@ export function decodeState(bytes: Uint8Array): PartitionState {
     partition: reader.varint() as Partition,
     partitions: reader.varint(),
     topicIdentity: reader.text(),
-    chain: Uint8Array.prototype.slice.call(reader.raw(32)),
+    chain: readChain(reader),
+    checkpoints: readCheckpoints(reader),
   }
   if (!reader.done) throw MALFORMED
   return state
+}
+
+const readChain = (reader: ByteReader): Uint8Array => Uint8Array.prototype.slice.call(reader.raw(CHAIN_BYTES))
+
+function readCheckpoints(reader: ByteReader): readonly Checkpoint[] {
+  const checkpoints: Checkpoint[] = []
+  for (let left = reader.varint(); left > 0; left--)
+    checkpoints.push({ at: reader.varint() as Offset, chain: readChain(reader) })
+  return checkpoints
 }
 
 function readPartitionBy(reader: ByteReader): PartitionBy {

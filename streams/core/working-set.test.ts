@@ -99,13 +99,24 @@ describe('working set', () => {
     expect(loaded(EXPIRIES_PER_RECORD_MAX - 1, true).canExpire, 'these are all').to.equal(true)
   })
 
-  it('counts a row once that gets back an expiry that it had before', () => {
-    const work = loaded(EXPIRIES_PER_RECORD_MAX, false)
+  it('gives a row once that gets back an expiry that it had before', () => {
+    const work = loaded(3, true)
     set(work, 0, row(90))
     set(work, 0, row(80))
     set(work, 0, row(90))
-    expect(work.canExpire).to.equal(true)
-    set(work, 1, row(0))
+    set(work, 1, row(300))
+    set(work, 1, row(100))
+    const taken: string[] = []
+    for (let due = work.takeDue(200); due !== undefined; due = work.takeDue(200)) {
+      taken.push(`${due.at} ${String(due.key)}`)
+      work.setRow(due.key, tombstone('expired', 2 as Offset), Buffer.alloc(0))
+    }
+    expect(taken).to.deep.equal(['90 row-00000', '100 row-00001', '100 row-00002'])
+  })
+
+  it('does not count rows of the batch among those that may expire, so that none is counted twice', () => {
+    const work = loaded(EXPIRIES_PER_RECORD_MAX, false)
+    for (const expiresAt of [90, 80, 90]) set(work, 0, row(expiresAt))
     expect(work.canExpire).to.equal(false)
   })
 

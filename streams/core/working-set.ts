@@ -3,7 +3,9 @@
  * beforehand, changed in memory, and written back by `flush` in one store batch. Reading what was not loaded is a bug.
  */
 import { must } from './assert.ts'
-import { bytesToText, compareBytes } from './bytes.ts'
+import { bytesToText } from './bytes.ts'
+import { DueHeap, dueOrder } from './due-heap.ts'
+import type { Due } from './due-heap.ts'
 import { EXPIRIES_PER_RECORD_MAX } from './limits.ts'
 import { arrivalKey, chunkKey, expiryKey, rowKey, sessionKey, tombstoneKey } from './keys.ts'
 import type { Prefix } from './keys.ts'
@@ -17,11 +19,6 @@ export interface BatchWriter {
   delete(key: Uint8Array): void
 }
 
-export interface Due {
-  readonly at: number
-  readonly key: Uint8Array
-}
-
 interface RowSlot {
   readonly key: Uint8Array
   /** As the store has it. */
@@ -32,16 +29,16 @@ interface RowSlot {
 
 const NOTHING = new Uint8Array(0)
 
-const dueOrder = (left: Due, right: Due): number => left.at - right.at || compareBytes(left.key, right.key)
-
 export class WorkingSet {
   readonly #rows = new Map<string, RowSlot>()
   #lastKey: Uint8Array | undefined
   #lastSlot: RowSlot | undefined
   readonly #sessions = new Map<string, { session: Session | undefined; changed: boolean }>()
-  /** In the order of their time; `#nextDue` is the first that was not taken. */
-  #due: Due[] = []
+  /** Loaded, in the order of their time; `#nextDue` is the first that was not taken. */
+  #due: readonly Due[] = []
   #nextDue = 0
+  /** Became due within the batch; a row that got back an expiry may stand in both, or twice. */
+  readonly #added = new DueHeap()
   /** The last one loaded, when the store may hold more behind it. */
   #lastDue: Due | undefined
   #dueUntil = Infinity
@@ -65,7 +62,7 @@ export class WorkingSet {
   }
   /** Rows in the order of their time that are due until `until`, the latest time of the batch; `complete` when these are all. */
   loadDue(due: readonly Due[], complete: boolean, until: number): void {
-    this.#due = [...due]
+    this.#due = due
     this.#lastDue = complete ? undefined : due.at(-1)
     this.#dueUntil = until
   }
@@ -98,24 +95,18 @@ export class WorkingSet {
     return slot
   }
 
-  /** Keeps the list sorted, so that a row that is written and due within one batch expires in its turn. */
+  /** A row that is written and due within one batch expires in its turn. */
   #addDue(due: Due): void {
     if (due.at > this.#dueUntil) return
     // Behind what was loaded the order is not known: a later batch loads it from the store.
     if (this.#lastDue !== undefined && dueOrder(this.#lastDue, due) < 0) return
-    let low = this.#nextDue
-    let high = this.#due.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (dueOrder(must(this.#due[middle], 'a due row'), due) < 0) low = middle + 1
-      else high = middle
-    }
-    const there = this.#due[low]
-    // A row may get back an expiry that it had before.
-    if (there === undefined || dueOrder(there, due) !== 0) this.#due.splice(low, 0, due)
+    this.#added.add(due)
   }
 
-  /** False when the next record could expire more rows than were loaded: the batch ends before it. */
+  /**
+   * False when the next record could expire more rows than were loaded: the batch ends before it. What was added is not counted:
+   * it would have to be told apart from what is repeated, and a batch may end early.
+   */
   get canExpire(): boolean {
     if (this.#lastDue === undefined) return true
     let live = 0
@@ -133,9 +124,13 @@ export class WorkingSet {
   /** The next row that is due at or before `time`; undefined when there is none. Rows that were changed meanwhile are passed over. */
   takeDue(time: number): Due | undefined {
     for (;;) {
-      const due = this.#due[this.#nextDue]
+      const loaded = this.#due[this.#nextDue]
+      const added = this.#added.first
+      const isAdded = added !== undefined && (loaded === undefined || dueOrder(added, loaded) < 0)
+      const due = isAdded ? added : loaded
       if (due === undefined || due.at > time) return undefined
-      this.#nextDue += 1
+      if (isAdded) this.#added.removeFirst()
+      else this.#nextDue += 1
       if (this.#isDue(due)) return due
     }
   }

@@ -19,7 +19,12 @@ export type Here =
 export type Step = 'keep' | 'open' | 'rebuild' | 'close'
 
 /** What another replica, or the log as it stands, can make good. The other reasons are for people to look at. */
-const REBUILT: ReadonlySet<Reason> = new Set(['STORE_CORRUPT', 'TOPIC_RECREATED', 'LOG_TRIMMED'])
+const REBUILT: ReadonlySet<Reason> = new Set([
+  'STORE_CORRUPT',
+  'REPLICA_DIVERGED',
+  'TOPIC_RECREATED',
+  'LOG_TRIMMED',
+])
 
 /** @param copies - live replicas that must be elsewhere before the one here is given up */
 export function nextStep(here: Here, nodeId: string, placement: MapPlacement, copies: number): Step {

@@ -4,6 +4,8 @@ import type { Offset } from '../core/types.ts'
 import type { ReplicaStatus } from '../face.ts'
 import type { Replica } from '../replica/replica.ts'
 
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
 export function statusOf(replica: Replica): ReplicaStatus {
   const { partition, next, epoch, leader, rows, chain, time, rejected, historyStart } = replica.state
   return {
@@ -16,11 +18,12 @@ export function statusOf(replica: Replica): ReplicaStatus {
     epoch,
     leader,
     rows,
-    chainHash: Buffer.from(chain).toString('hex'),
+    chainHash: hex(chain),
     time,
     rejected,
     historyStart,
     stopped: replica.stopped,
+    checkpoints: replica.state.checkpoints.map(({ at, chain: hash }) => ({ at, chainHash: hex(hash) })),
   }
 }
 

@@ -41,7 +41,7 @@ describe('catalogue of a data directory', () => {
       store.write(batch)
       return refusal(() => claimStore(store, owner))?.reason
     }
-    expect(spoil(JSON.stringify({ layout: 2, ...owner }))).to.equal('STORE_FOREIGN')
+    for (const layout of [1, 3]) expect(spoil(JSON.stringify({ layout, ...owner }))).to.equal('STORE_FOREIGN')
     for (const damaged of ['', '{', 'null', '"x"', '{}'])
       expect(spoil(damaged), damaged).to.equal('STORE_CORRUPT')
   })

@@ -14,7 +14,8 @@ import type { Prefix } from '../core/keys.ts'
 import type { Partition } from '../core/types.ts'
 import type { Batch, Store } from '../store/store.ts'
 
-const LAYOUT = 1
+/** Also that of what lies under the prefixes: keys.ts, state.ts, row.ts. */
+const LAYOUT = 2
 
 export interface Owner {
   readonly cluster: string
@@ -38,7 +39,9 @@ export function claimStore(store: Store, owner: Owner): void {
   if (written.layout !== LAYOUT)
     throw new TidemarkError(
       'STORE_FOREIGN',
-      `the data directory has layout ${written.layout}, this node reads layout ${LAYOUT}`,
+      `the data directory has layout ${written.layout}, this node reads layout ${LAYOUT}: delete the folder \`replicas\` in it ` +
+        'to build the replicas anew from the log, or start the version of Tidemark that made it',
+      { metadata: { field: 'layout', found: String(written.layout), wanted: String(LAYOUT) } },
     )
   const differing = (['cluster', 'nodeId', 'logIdentity'] as const).find(
     (name) => written[name] !== owner[name],

@@ -256,6 +256,13 @@ export class Replica {
       effects.push(done)
     }
     if (effects.length > 0) await this.#write(state, work, effects, records)
+    const diverged = effects.find((done) => done.diverged !== undefined)?.diverged
+    if (diverged !== undefined)
+      throw new TidemarkError(
+        'REPLICA_DIVERGED',
+        `partition ${state.partition} of keyspace ${this.keyspace} has another chain at offset ${diverged} than its leader ${state.leader} had: the replica is not served any more`,
+        { metadata: { keyspace: this.keyspace, partition: String(state.partition), at: String(diverged) } },
+      )
     if (tooNew !== undefined)
       throw new TidemarkError(
         'FORMAT_TOO_NEW',

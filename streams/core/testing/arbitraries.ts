@@ -69,7 +69,9 @@ const changes: fc.Arbitrary<TransactionChange> = fc.oneof(
     .record({ kind: fc.constant('put' as const), key, value, ...perhapsTtl, ...perhapsType })
     .map((put) => present(put)),
   fc.record({ kind: fc.constant('delete' as const), key }),
-  fc.record({ kind: fc.constant('increment' as const), key, delta }),
+  fc
+    .record({ kind: fc.constant('increment' as const), key, delta, ...perhapsTtl })
+    .map((increment) => present(increment)),
 )
 const branch = fc.uniqueArray(changes, {
   maxLength: 5,

@@ -16,7 +16,7 @@ import { newState } from '../state.ts'
 import type { PartitionState } from '../state.ts'
 import type { LogRecord, LogTime, Partition } from '../types.ts'
 import { WorkingSet } from '../working-set.ts'
-import type { Due } from '../working-set.ts'
+import type { Due } from '../due-heap.ts'
 
 export class CoreDriver {
   readonly state: PartitionState

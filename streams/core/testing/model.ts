@@ -3,11 +3,12 @@
  * is held against it: one Map of rows, no batches, no indexes, protobuf by the generated code. Slow, small and meant to be read.
  */
 import { crc32 } from 'node:zlib'
-import { Format, Lead, Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
+import { Format, Lead, Mark, Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { PackMutation, TransactionCompare } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { Outcome, Rejection } from '../mutation.ts'
 import { murmur2 } from '../partitioner.ts'
 import type { LogRecord, Offset } from '../types.ts'
+import { WIDE, message } from './model-wire.ts'
 
 const MiB = 1024 * 1024
 const CENTURY_MS = 3_153_600_000_000
@@ -85,23 +86,11 @@ function int64(digits: string): bigint | undefined {
   return number >= -INT64 && number < INT64 ? number : undefined
 }
 
-/** The value of a record as its message, or undefined where it is not just what a protobuf serializer writes. */
-function message<T>(
-  codec: { decode(bytes: Uint8Array): T; encode(value: T): { finish(): Uint8Array } },
-  bytes: Uint8Array,
-): T | undefined {
-  try {
-    const value = codec.decode(bytes)
-    return Buffer.from(codec.encode(value).finish()).equals(bytes) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
 const isRejection = <T extends object>(found: T | Rejection): found is Rejection => typeof found === 'string'
 
 /** The checks that need no state; the first that fails names the reason. */
 function check(raw: RawStep): Step | Rejection {
+  if (raw.ifVersion === WIDE || (raw.kind === 2 && (raw.value ?? []).length > 0)) return 'RECORD_MALFORMED'
   const key = text(raw.key ?? new Uint8Array(0))
   if (key === '') return 'KEY_EMPTY'
   if (key.length > 4096) return 'KEY_TOO_LONG'
@@ -157,6 +146,8 @@ export class Model {
   separator = ''
   valueBytesMax = 1 * MiB
   packing = true
+  defaultTtlMs = 0
+  replication = 0
   /** Of the record in work. */
   #offset = 0
   #changes: ModelChange[] = []
@@ -232,6 +223,13 @@ export class Model {
         if (epoch === undefined) return [this.#reject('RECORD_MALFORMED')]
         return epoch === this.epoch ? [] : [this.#reject('STALE_EPOCH')]
       }
+      case 'mark': {
+        const epoch = unsigned(headers.get('tm-epoch') ?? Buffer.alloc(0))
+        const mark = message(Mark, value ?? Buffer.alloc(0))
+        const whole = mark !== undefined && mark.at > 0 && mark.at % 1024 === 0 && mark.chain.length === 32
+        if (epoch === undefined || !whole) return [this.#reject('RECORD_MALFORMED')]
+        return epoch === this.epoch && epoch !== 0 ? [] : [this.#reject('STALE_EPOCH')]
+      }
       case 'barrier':
         return []
       default:
@@ -240,8 +238,7 @@ export class Model {
   }
 
   #readRow({ key, value, headers }: LogRecord, operation: 'put' | 'delete' | 'increment'): Step | Rejection {
-    if (operation === 'delete' ? value !== null && value.length > 0 : value === null)
-      return 'RECORD_MALFORMED'
+    if (operation !== 'delete' && value === null) return 'RECORD_MALFORMED'
     const ifVersion = headers.get('tm-if-version')
     if (ifVersion !== undefined && unsigned(ifVersion) === undefined) return 'RECORD_MALFORMED'
     const ttl = headers.get('tm-ttl-ms')
@@ -257,6 +254,11 @@ export class Model {
     })
   }
 
+  /** What stands inside says when and how long. */
+  #hasRowHeaders({ headers }: LogRecord): boolean {
+    return headers.has('tm-if-version') || headers.has('tm-ttl-ms')
+  }
+
   /** @returns false where it is there and wrong. */
   #readId({ headers }: LogRecord): string | undefined | false {
     const bytes = headers.get('tm-request-id')
@@ -268,6 +270,7 @@ export class Model {
   // ---- operations ----
 
   #pack(record: LogRecord): readonly Outcome[] | { readonly repeated: Outcome } {
+    if (this.#hasRowHeaders(record)) return [this.#reject('RECORD_MALFORMED')]
     const id = this.#readId(record)
     if (id === false) return [this.#reject('REQUEST_ID_INVALID')]
     const pack = message(Pack, record.value ?? Buffer.alloc(0))
@@ -318,6 +321,7 @@ export class Model {
   }
 
   #transaction(record: LogRecord): Outcome {
+    if (this.#hasRowHeaders(record)) return this.#reject('RECORD_MALFORMED')
     const id = this.#readId(record)
     if (id === false) return this.#reject('REQUEST_ID_INVALID')
     const transaction = message(Transaction, record.value ?? Buffer.alloc(0))
@@ -327,6 +331,7 @@ export class Model {
       return this.#reject('RECORD_MALFORMED')
     if (compares.some(({ operator, target }) => operator < 1 || operator > 4 || target === undefined))
       return this.#reject('RECORD_MALFORMED')
+    if (compares.some(({ target }) => target?.value === WIDE)) return this.#reject('RECORD_MALFORMED')
     for (const { key } of compares) {
       if (key.length === 0) return this.#reject('KEY_EMPTY')
       if (key.length > 4096) return this.#reject('KEY_TOO_LONG')
@@ -339,8 +344,7 @@ export class Model {
         const step = check({ ...raw, requestId: undefined, traceparent: record.headers.get('traceparent') })
         if (isRejection(step)) return this.#reject(step)
         if (steps.some(({ key }) => key === step.key)) return this.#reject('DUPLICATE_KEY')
-        // In a transaction an increment keeps the row's time to live.
-        steps.push(step.kind === 'increment' ? { ...step, ttlMs: undefined } : step)
+        steps.push(step)
       }
       branches.push(steps)
     }
@@ -361,7 +365,7 @@ export class Model {
         if (step.kind === 'put')
           this.#put(step.key, step.value, step.ttlMs, step.contentType, step.traceparent)
         else if (step.kind === 'increment')
-          this.#increment(step.key, row, sums[at] as bigint, undefined, step.traceparent)
+          this.#increment(step.key, row, sums[at] as bigint, step.ttlMs, step.traceparent)
         else if (row !== undefined) this.#change('deleted', step.key, undefined, step.traceparent)
       })
       return this.#applied({ succeeded })
@@ -376,14 +380,35 @@ export class Model {
     if (header !== undefined && epoch === undefined) return [this.#reject('RECORD_MALFORMED')]
     if (isNew) return [this.#reject('STALE_EPOCH')]
     if (format === undefined || format.version === 0) return [this.#reject('RECORD_MALFORMED')]
-    const { partitionByPrefix, valueBytesMax, packingDisabled } = format
-    if (partitionByPrefix.length > 16 || valueBytesMax > 16 * MiB) return [this.#reject('RECORD_MALFORMED')]
-    if (!this.configured) this.separator = text(partitionByPrefix)
-    else if (epoch !== this.epoch) return [this.#reject('STALE_EPOCH')]
+    const { partitionByPrefix, packingDisabled, defaultTtlMs, replication } = format
+    const valueBytesMax = format.valueBytesMax === 0 ? MiB : format.valueBytesMax
+    const separator = text(partitionByPrefix)
+    const isWide = [format.valueBytesMax, defaultTtlMs].includes(WIDE)
+    if (
+      isWide ||
+      separator.length > 16 ||
+      valueBytesMax > 16 * MiB ||
+      defaultTtlMs > CENTURY_MS ||
+      replication > 1024
+    )
+      return [this.#reject('RECORD_MALFORMED')]
+    if (this.configured) {
+      if (!this.#leads(epoch)) return [this.#reject('STALE_EPOCH')]
+      if (separator !== this.separator || valueBytesMax < this.valueBytesMax)
+        return [this.#reject('SETTING_FIXED')]
+    }
     this.configured = true
-    this.valueBytesMax = valueBytesMax === 0 ? MiB : valueBytesMax
+    this.separator = separator
+    this.valueBytesMax = valueBytesMax
     this.packing = !packingDisabled
+    this.defaultTtlMs = defaultTtlMs
+    this.replication = replication
     return []
+  }
+
+  /** Nobody leads in epoch 0. */
+  #leads(epoch: number | undefined): boolean {
+    return epoch !== undefined && epoch !== 0 && epoch === this.epoch
   }
 
   /** The varint of field 1, which stands first whatever the rest is. */
@@ -410,7 +435,7 @@ export class Model {
     const header = record.headers.get('tm-epoch')
     const epoch = header === undefined ? undefined : unsigned(header)
     if (header !== undefined && epoch === undefined) return false
-    return !this.configured || epoch === this.epoch
+    return !this.configured || this.#leads(epoch)
   }
 
   // ---- rows ----
@@ -435,6 +460,11 @@ export class Model {
     return undefined
   }
 
+  #expiry(ttlMs: number | undefined): number {
+    if (ttlMs !== undefined) return this.time + ttlMs
+    return this.defaultTtlMs > 0 ? this.time + this.defaultTtlMs : 0
+  }
+
   #put(
     key: string,
     value: string,
@@ -442,7 +472,7 @@ export class Model {
     contentType: string,
     traceparent: string | undefined,
   ): void {
-    const expiresAt = ttlMs === undefined ? 0 : this.time + ttlMs
+    const expiresAt = this.#expiry(ttlMs)
     this.#change('put', key, { value, version: this.#offset, expiresAt, contentType }, traceparent)
   }
 
@@ -453,7 +483,7 @@ export class Model {
     ttlMs: number | undefined,
     traceparent: string | undefined,
   ): void {
-    const expiresAt = ttlMs === undefined ? (row?.expiresAt ?? 0) : this.time + ttlMs
+    const expiresAt = row === undefined || ttlMs !== undefined ? this.#expiry(ttlMs) : row.expiresAt
     const contentType = row?.contentType ?? ''
     this.#change(
       'put',

@@ -25,6 +25,7 @@ const WORDS = [
   'barrier',
   'lead',
   'tick',
+  'mark',
   'format',
   '0',
   '1',
@@ -147,14 +148,26 @@ function identified(prng: Prng, record: NewRecord, offset: number): NewRecord {
   return { ...record, headers: new Map(record.headers).set('tm-request-id', Buffer.from(`busy/${sequence}`)) }
 }
 
+/** Writes it in the name of the leader. */
+const fenced = (record: NewRecord, epoch: number): NewRecord => ({
+  ...record,
+  headers: new Map(record.headers).set('tm-epoch', Buffer.from(String(epoch))),
+})
+
+const operationOf = ({ headers }: NewRecord): string =>
+  Buffer.from(headers.get('tm-op') ?? []).toString('latin1')
+
 /** The records, spoiled, at offsets 0, 1, 2 …; one in eight stays as it is. */
 export function spoiledLog(prng: Prng, corpus: readonly NewRecord[], count: number): readonly LogRecord[] {
   let time = 1_700_000_000_000
+  let epoch = 0
   return Array.from({ length: count }, (_, offset) => {
     time += prng.below(3)
     const record = corpus[prng.below(corpus.length)]
     if (record === undefined) throw new Error('the corpus is empty')
-    const spoiled = prng.chance(12) ? record : spoil(prng, record, corpus)
+    let spoiled = prng.chance(12) ? record : spoil(prng, record, corpus)
+    if (operationOf(spoiled) === 'lead' && spoiled === record) epoch = offset
+    if (operationOf(spoiled) === 'format' && prng.chance(20)) spoiled = fenced(spoiled, epoch)
     return {
       ...(prng.chance(10) ? identified(prng, spoiled, offset) : spoiled),
       offset,

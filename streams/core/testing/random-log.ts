@@ -4,8 +4,8 @@
  */
 import { Pack, Transaction } from '../../../proto/generated/tidemark/v1/record.ts'
 import type { PackMutation, TransactionChange } from '../../../proto/generated/tidemark/v1/record.ts'
-import { encodeFormat, encodeLead, encodeTick } from '../encode.ts'
-import type { Epoch, LogRecord, NewRecord } from '../types.ts'
+import { encodeFormat, encodeLead, encodeMark, encodeTick } from '../encode.ts'
+import type { Epoch, LogRecord, NewRecord, Offset } from '../types.ts'
 import { Model } from './model.ts'
 import type { Prng } from './prng.ts'
 import { draft, logged, sealPack } from './records.ts'
@@ -31,6 +31,8 @@ const NUMBERS = [
   '5000000000000000000',
 ] as const
 const VALUES = ['', 'a', 'text', '12', '-3', '9223372036854775800', '007', 'ä', '1.5'] as const
+/** More than 53 bits. */
+const WIDE = [2 ** 53, 2 ** 60, 2 ** 63] as const
 const KIND = { put: 1, delete: 2, increment: 3 } as const
 
 export function randomLog(prng: Prng, options: RandomLogOptions): readonly LogRecord[] {
@@ -131,9 +133,9 @@ class RandomLog {
     return {
       kind: prng.chance(1) ? (prng.below(5) as 0) : KIND[kind],
       key: Buffer.from(prng.chance(1) ? '' : key),
-      value: Buffer.from(value),
-      ifVersion: prng.chance(25) ? this.#version(key) : undefined,
-      ttlMs: prng.chance(25) ? (prng.chance(3) ? 0 : this.#ttl()) : undefined,
+      value: Buffer.from(prng.chance(1) ? 'x' : value),
+      ifVersion: prng.chance(25) ? (prng.chance(2) ? prng.pick(WIDE) : this.#version(key)) : undefined,
+      ttlMs: prng.chance(25) ? (prng.chance(3) ? prng.pick([0, ...WIDE]) : this.#ttl()) : undefined,
       requestId: prng.chance(50) ? this.#requestId() : '',
       contentType: prng.chance(10) ? 'text/plain' : '',
       traceparent: prng.chance(10) ? TRACE : '',
@@ -147,6 +149,7 @@ class RandomLog {
     const value = sealPack(encoded.subarray(5))
     if (prng.chance(4)) value[prng.below(value.length)] = prng.below(256)
     const id: Record<string, string> = prng.chance(60) ? { 'tm-request-id': this.#requestId() } : {}
+    if (prng.chance(2)) id[prng.pick(['tm-if-version', 'tm-ttl-ms'])] = '1'
     return draft(prng.chance(90) ? null : 'ignored', value, { 'tm-op': 'pack', ...id })
   }
 
@@ -158,7 +161,7 @@ class RandomLog {
         kind: KIND[kind],
         key: Buffer.from(this.#key()),
         value: Buffer.from(kind === 'put' ? this.#value() : kind === 'increment' ? prng.pick(NUMBERS) : ''),
-        ttlMs: prng.chance(30) ? this.#ttl() : undefined,
+        ttlMs: prng.chance(30) ? (prng.chance(1) ? prng.pick(WIDE) : this.#ttl()) : undefined,
         contentType: kind === 'put' && prng.chance(20) ? 'text/plain' : '',
       }
     })
@@ -173,7 +176,7 @@ class RandomLog {
         'latin1',
       )
       const target = prng.chance(60)
-        ? ({ $case: 'version', value: this.#version(key) } as const)
+        ? ({ $case: 'version', value: prng.chance(1) ? prng.pick(WIDE) : this.#version(key) } as const)
         : ({ $case: 'value', value } as const)
       return { key: Buffer.from(key), operator: prng.chance(2) ? prng.below(6) : 1 + prng.below(4), target }
     })
@@ -193,16 +196,20 @@ class RandomLog {
       case 0:
         return encodeLead(`n${prng.below(3)}`, `i${this.#offset}`)
       case 1:
-      case 2:
         return encodeTick(epoch)
+      case 2:
+        // Of a checkpoint far ahead, which no replica can hold against its own.
+        return encodeMark({ at: (prng.below(9) * 2 ** 40) as Offset, chain: prng.bytes(32) }, epoch)
       case 3: {
-        const valueBytesMax = prng.pick([0, 4, 1024, 65_536])
-        const separator = Buffer.from(prng.pick(['', '/', '::']))
+        const model = this.#model
+        const mayStand = model.configured && prng.chance(70)
         const format = {
           version: prng.chance(5) ? 2 : 1,
-          separator,
-          valueBytesMax,
+          separator: Buffer.from(mayStand ? model.separator : prng.pick(['', '/', '::'])),
+          valueBytesMax: mayStand ? model.valueBytesMax + prng.below(3) : prng.pick([0, 4, 1024, 65_536]),
           packingDisabled: prng.chance(20),
+          defaultTtlMs: prng.chance(30) ? this.#ttl() : 0,
+          replication: prng.below(4),
         }
         return encodeFormat(format, prng.chance(80) ? epoch : undefined)
       }
@@ -227,13 +234,15 @@ class RandomLog {
           'tm-ttl-ms': prng.pick(['0', '-5', '1e3', '', '3153600000001', '99999999999999999']),
         }),
       () => draft(key, 'x', { 'tm-request-id': prng.pick(['', 'x'.repeat(65), 'ä'.repeat(33)]) }),
+      () => draft('', '1', { 'tm-op': 'increment', 'tm-request-id': '' }),
+      () => draft(null, null, { 'tm-op': 'txn', [prng.pick(['tm-if-version', 'tm-ttl-ms'])]: '1' }),
       () => draft(key, 'x', { 'tm-request-id': new Uint8Array([0x61, 0xc3]) }),
       () => draft(key, prng.pick(['1.5', '+1', '-0', '9223372036854775808', '']), { 'tm-op': 'increment' }),
       () => draft(key, null, { 'tm-op': 'put' }),
       () => draft(key, 'x', { 'tm-op': 'delete' }),
       () =>
         draft(key, prng.bytes(prng.below(80)), {
-          'tm-op': prng.pick(['pack', 'txn', 'lead', 'format', 'tick']),
+          'tm-op': prng.pick(['pack', 'txn', 'lead', 'format', 'tick', 'mark']),
         }),
       () => draft(key, 'x', { 'content-type': prng.pick([new Uint8Array([0xff]), Buffer.alloc(513, 'a')]) }),
       () =>

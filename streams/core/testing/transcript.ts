@@ -1,6 +1,7 @@
 /** Transcripts of apply: a record, and then on one line its verdicts and its changes, in order. */
 import { encodeBarrier, encodeFormat, encodeMutation, encodeTick } from '../encode.ts'
 import { PackWriter } from '../messages.ts'
+import type { RawFormat } from '../control-messages.ts'
 import type { Compare, CompareOperator, RowMutation, TransactionChange } from '../mutation.ts'
 import type { Epoch, NewRecord, Offset } from '../types.ts'
 import { CoreDriver, show } from './core-driver.ts'
@@ -109,16 +110,18 @@ export const change = {
     ...more,
   }),
   remove: (key: string): TransactionChange => ({ kind: 'delete', key: bytes(key) }),
-  add: (key: string, delta: bigint): TransactionChange => ({ kind: 'increment', key: bytes(key), delta }),
+  add: (key: string, delta: bigint, more: object = {}): TransactionChange => ({
+    kind: 'increment',
+    key: bytes(key),
+    delta,
+    ...more,
+  }),
 }
 export const format = (
-  more: { valueBytesMax?: number; separator?: string; version?: number; packingDisabled?: boolean },
+  more: Partial<Omit<RawFormat, 'separator'>> & { readonly separator?: string },
   epoch?: number,
 ): NewRecord =>
-  encodeFormat(
-    { version: 1, valueBytesMax: 0, packingDisabled: false, ...more, separator: bytes(more.separator ?? '') },
-    epoch as Epoch | undefined,
-  )
+  encodeFormat({ version: 1, ...more, separator: bytes(more.separator ?? '') }, epoch as Epoch | undefined)
 export const tick = (epoch: number): NewRecord => encodeTick(epoch as Epoch)
 
 export const MAX = '9223372036854775807'

@@ -310,9 +310,6 @@ export const PEER_SUSPECT_MS = 1000
 /** Milliseconds that a watch behind a router looks for another replica when the one that it follows is gone. */
 export const WATCH_RESUME_MS = 10_000
 
-/** Checkpoints from one mark of a leader to the next: 4,096 records, so that marks are a small share of the log. */
-export const MARK_CHECKPOINTS = 4
-
 // ---- client ---------------------------------------------------------------------------------------------------
 
 /** Reads, and likewise writes, that one connection of a client has in flight; further ones wait for their turn. */

@@ -3,7 +3,7 @@
  * A replica that leaves is taken out of sight first (new calls go elsewhere), then what is on its way gets a moment, then it is
  * closed, then its rows are dropped. A step that failed is tried again later; the map that is obeyed is always the newest.
  */
-import type { ClusterMap, MapPlacement, MapSettings, MapTopic } from '../core/cluster-map.ts'
+import type { ClusterMap, MapPlacement, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
@@ -13,7 +13,7 @@ import { releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
-import { DEFAULT_SETTINGS, writeFormat } from './keyspace-setup.ts'
+import { DEFAULT_FORMAT, type KeyspaceFormat, readHead, writeFormat } from './keyspace-setup.ts'
 import { openReplica, openStored } from './open-replica.ts'
 
 /** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
@@ -33,7 +33,7 @@ export class HostedKeyspace {
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
   readonly #unformatted = new Map<Partition, number>()
-  #head: MapSettings | undefined
+  #head: KeyspaceFormat | undefined
   #map: ClusterMap | undefined
   #placed: MapTopic | undefined
   readonly #closing = new AbortController()
@@ -70,8 +70,8 @@ export class HostedKeyspace {
   }
 
   /** What the head of the log says, for as long as no replica here and no map knows better. */
-  learn(settings: MapSettings): void {
-    this.#head = settings
+  learn(format: KeyspaceFormat): void {
+    this.#head = format
   }
 
   /** As the newest map has it; undefined before the first that knows this incarnation of the topic. */
@@ -117,23 +117,42 @@ export class HostedKeyspace {
     )
   }
 
+  /**
+   * What this node says of it to the others: what a replica here has read. Who has none says nothing, or an old setting could echo for
+   * ever; the head of the log counts only until the map knows better.
+   */
+  get needs(): TopicNeeds {
+    const { topic, identity, partitions } = this.topic
+    const informed = [...this.replicas.values()].find(
+      ({ state, refused }) => state.configured && refused === undefined,
+    )
+    const known = informed?.state ?? (this.#placed?.settings === undefined ? this.#head : undefined)
+    const wanted = known?.replication ?? this.#placed?.replication ?? 0
+    const replication = wanted === 0 ? this.#context.options.replication : wanted
+    if (known === undefined) return { topic, identity, partitions, replication, settings: undefined }
+    const { partitionBy, valueBytesMax, packing } = known
+    return { topic, identity, partitions, replication, settings: { partitionBy, valueBytesMax, packing } }
+  }
+
   /** A leader sets up a partition that nobody did: its creator died, or a stranger made the topic. */
-  setUpIfForgotten(replica: Replica): void {
-    const { clock, telemetry } = this.#context.options
-    const { partition, configured } = replica.state
+  setUpIfForgotten({ state: { partition, configured } }: Replica): void {
     if (configured) return
+    const { clock, telemetry } = this.#context.options
     const now = clock.now()
     const due = this.#unformatted.get(partition) ?? now + FORMAT_GRACE_MS
-    this.#unformatted.set(partition, due)
-    // Partition 0 decides for all, as it does for creators.
-    const settings = this.face.settings ?? (partition === 0 ? DEFAULT_SETTINGS : undefined)
-    if (now < due || settings === undefined) return
-    this.#unformatted.set(partition, now + FORMAT_GRACE_MS)
-    writeFormat(this.#context.appender, this.topic, partition, settings).catch((caught: unknown) => {
-      telemetry.trouble(
-        `partition ${partition} of ${this.topic.topic} is not set up: ${TidemarkError.from(caught).message}`,
-      )
+    this.#unformatted.set(partition, now < due ? due : now + FORMAT_GRACE_MS)
+    if (now < due) return
+    this.#setUp(partition).catch((caught: unknown) => {
+      const { message } = TidemarkError.from(caught)
+      telemetry.trouble(`partition ${partition} of ${this.topic.topic} is not set up: ${message}`)
     })
+  }
+
+  /** Partition 0 decides for all, as it does for creators. */
+  async #setUp(partition: Partition): Promise<void> {
+    const { options, appender } = this.#context
+    const format = partition === 0 ? DEFAULT_FORMAT : await readHead(options.log, this.topic, 0 as Partition)
+    if (typeof format === 'object') await writeFormat(appender, this.topic, partition, format)
   }
 
   /** Leaves the rows where they are. Idempotent. */

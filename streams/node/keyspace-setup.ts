@@ -16,18 +16,28 @@ import type { Partition } from '../core/types.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Log, TopicDescription } from '../log/log.ts'
 
+/** What a `format` record says, as `PartitionState` has it. */
+export interface KeyspaceFormat extends MapSettings {
+  /** Of rows that are written without a time to live; 0 = they stay. */
+  readonly defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the node is set to. */
+  readonly replication: number
+}
+
 /** What holds where nobody set anything else, as in core/state.ts. */
-export const DEFAULT_SETTINGS: MapSettings = {
+export const DEFAULT_FORMAT: KeyspaceFormat = {
   partitionBy: { kind: 'key' },
   valueBytesMax: VALUE_BYTES_MAX,
   packing: true,
+  defaultTtlMs: 0,
+  replication: 0,
 }
 
 /**
  * What the first records of a partition settled: its settings, `nothing` yet, or `unknown`: something that cannot be read here any
  * more, or not by this version.
  */
-export type Head = MapSettings | 'nothing' | 'unknown'
+export type Head = KeyspaceFormat | 'nothing' | 'unknown'
 
 /** Reads without progress, about a second each, after which the head of a partition counts as unknown. */
 const IDLE_READS_MAX = 3
@@ -59,21 +69,21 @@ export async function readHead(log: Log, topic: TopicDescription, partition: Par
   }
 }
 
-/** As `performFormat` and `change` of core/apply.ts decide it, for a partition in which nothing is settled yet. */
+/** As `changeFormat` of core/format.ts and `change` of core/apply.ts decide it, for a partition in which nothing is settled yet. */
 function settledBy(command: Command, topic: TopicDescription, partition: Partition): Head | undefined {
   const isHere = (key: Uint8Array): boolean =>
-    partitionOf(key, topic.partitions, DEFAULT_SETTINGS.partitionBy) === partition
+    partitionOf(key, topic.partitions, DEFAULT_FORMAT.partitionBy) === partition
   const changes = (step: Step): boolean =>
     (step.kind === 'put' || step.kind === 'increment') && (step.ifVersion ?? 0) === 0 && isHere(step.key)
   switch (command.kind) {
     case 'format': {
-      const { partitionBy, valueBytesMax, packing } = command
-      return { partitionBy, valueBytesMax, packing }
+      const { partitionBy, valueBytesMax, packing, defaultTtlMs, replication } = command
+      return { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }
     }
     case 'row':
-      return changes(command.step) ? DEFAULT_SETTINGS : undefined
+      return changes(command.step) ? DEFAULT_FORMAT : undefined
     case 'pack':
-      return command.steps.some(changes) ? DEFAULT_SETTINGS : undefined
+      return command.steps.some(changes) ? DEFAULT_FORMAT : undefined
     case 'too-new':
       return 'unknown'
     case 'txn':
@@ -99,9 +109,9 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
 export async function setUpKeyspace(
   { log, appender }: { readonly log: Log; readonly appender: Appender },
   topic: TopicDescription,
-  wanted: MapSettings,
+  wanted: KeyspaceFormat,
   isSetUp: (partition: Partition) => boolean = () => false,
-): Promise<MapSettings | undefined> {
+): Promise<KeyspaceFormat | undefined> {
   const first = 0 as Partition
   let head = await readHead(log, topic, first)
   if (head === 'nothing') {
@@ -124,7 +134,7 @@ export async function writeFormat(
   appender: Appender,
   { topic }: TopicDescription,
   partition: Partition,
-  { partitionBy, valueBytesMax, packing }: MapSettings,
+  { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }: KeyspaceFormat,
 ): Promise<void> {
   const separator = partitionBy.kind === 'prefix' ? partitionBy.separator : EMPTY
   const record = encodeFormat({
@@ -132,6 +142,8 @@ export async function writeFormat(
     separator,
     valueBytesMax,
     packingDisabled: !packing,
+    defaultTtlMs,
+    replication,
   })
   await appender.append(partition % appender.lanes, [{ topic, partition, records: [record] }])
 }

@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { TidemarkError } from '../core/errors.ts'
 import { metaKey } from '../core/keys.ts'
+import { decodeState, encodeState } from '../core/state.ts'
 import { decodeRecord } from '../core/decode.ts'
 import type { LogRecord, Offset, Partition } from '../core/types.ts'
 import type { Keyspace, KeyspaceInfo } from '../face.ts'
@@ -243,6 +244,32 @@ describe('replicas of a node', () => {
     await until(() => told.includes('stopped 2 STORE_CORRUPT'), 'it says so')
     await until(() => isAtRest(cluster, 2), 'it is built again')
     for (const name of names) expect(await readAll(cluster, name)).to.deep.equal(['1', '1'])
+  })
+
+  it('that went another way are found out by a mark of the leader, and built again', async () => {
+    cluster = openTestCluster({ partitions: 1 })
+    await Promise.all([cluster.start('n1'), cluster.start('n2')])
+    await until(() => isAtRest(cluster, 2), 'both have it')
+    const follower = placements(cluster)[0]?.leader === 'n1' ? 'n2' : 'n1'
+    const { store } = cluster.nodes.get(follower) ?? (await cluster.start(follower))
+    cluster.nodes.get(follower)?.kill()
+    cluster.group.evict(follower)
+    const key = metaKey(knownPrefix(store, TOPIC, 0 as Partition) ?? Buffer.alloc(4))
+    const state = decodeState(store.getMany([key])[0] ?? Buffer.alloc(0))
+    const batch = store.batch()
+    batch.put(key, encodeState({ ...state, chain: Buffer.alloc(32, 7) }))
+    store.write(batch)
+    const { told } = await cluster.start(follower, { store })
+    await until(() => isAtRest(cluster, 2), 'it does not know yet')
+    // Past a checkpoint.
+    for (let at = 0; at < 1100; at++) await put(cluster, `key-${at}`, '1')
+    await until(() => told.includes('stopped 0 REPLICA_DIVERGED'), 'it says so')
+    await until(() => isAtRest(cluster, 2), 'it is built again')
+    const chains = [...cluster.nodes.values()].map(({ node }) => {
+      const { chainHash, next } = statusOf(node, 0) ?? {}
+      return `${chainHash} at ${next}`
+    })
+    expect(new Set(chains).size).to.equal(1)
   })
 
   it('are built by what the node was given for it, else from the log', async () => {

@@ -18,7 +18,7 @@ import { releaseReplica, storedReplicas, sweepBuilds } from '../replica/catalogu
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import { HostedKeyspace } from './hosted-keyspace.ts'
-import { DEFAULT_SETTINGS, readHead, setUpKeyspace } from './keyspace-setup.ts'
+import { DEFAULT_FORMAT, readHead, setUpKeyspace } from './keyspace-setup.ts'
 import { Topics } from './topics.ts'
 
 export const DEFAULT_KEYSPACE = 'default'
@@ -58,7 +58,7 @@ export class Keyspaces {
     const settings = await setUpKeyspace(
       { log, appender: this.#context.appender },
       description,
-      DEFAULT_SETTINGS,
+      DEFAULT_FORMAT,
       (partition) => standing.replicas.get(partition)?.state.configured === true,
     )
     if (settings !== undefined) standing.learn(settings)
@@ -96,7 +96,7 @@ export class Keyspaces {
     const { log } = this.#context.options
     const { description, created } = await this.#topics.ensure(name, settings)
     const stands = await setUpKeyspace({ log, appender: this.#context.appender }, description, {
-      ...DEFAULT_SETTINGS,
+      ...DEFAULT_FORMAT,
       ...definedSettings(settings),
     })
     return this.#exclusively(async () => {

@@ -11,8 +11,7 @@
  */
 import type { ClusterMap, Handover } from '../core/cluster-map.ts'
 import { encodeLead, encodeMark, encodeTick } from '../core/encode.ts'
-import { CHECKPOINT_OFFSETS, MARK_CHECKPOINTS } from '../core/limits.ts'
-import type { NewRecord, Partition } from '../core/types.ts'
+import type { NewRecord, Offset, Partition } from '../core/types.ts'
 import type { Clock } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Writer } from '../replica/writer.ts'
@@ -41,8 +40,8 @@ export class Leading {
   #handedBy = new Map<string, string>()
   /** When the leader may act next on a replica; Infinity while it does. */
   readonly #nextAct = new WeakMap<Replica, number>()
-  /** The checkpoint that this node told last. */
-  readonly #marked = new WeakMap<Replica, number>()
+  /** The newest checkpoint that this node marked in the log. */
+  readonly #marked = new WeakMap<Replica, Offset>()
   readonly #handovers = new Map<string, Handover>()
 
   constructor(options: LeadingOptions) {
@@ -86,7 +85,7 @@ export class Leading {
     )
   }
 
-  /** Looks what is to be done as leader of the replica: take it, expire the rows that are due in an idle partition, tell the chain. */
+  /** Does what is to be done as leader of the replica: takes it, expires rows that are due in an idle partition, marks checkpoints. */
   act(replica: Replica, now: number): void {
     const name = nameOf(replica.topic, replica.state.partition)
     const claim = this.#claims.get(name)
@@ -104,24 +103,17 @@ export class Leading {
       return
     }
     if (!mine) this.#claims.set(name, 'lost')
-    else if (claim === 'held' && replica.nextDue() <= Math.max(now, replica.state.time))
-      this.#write(replica, encodeTick(replica.state.epoch), now)
-    else if (claim === 'held') this.#mark(replica, now)
-  }
-
-  /** Tells the chain at every few checkpoints, for all replicas to compare. */
-  #mark(replica: Replica, now: number): void {
-    const checkpoint = replica.state.checkpoints.at(-1)
-    if (checkpoint === undefined) return
-    const marked = this.#marked.get(replica) ?? 0
-    if (checkpoint.at < marked + MARK_CHECKPOINTS * CHECKPOINT_OFFSETS) return
-    this.#write(replica, encodeMark(checkpoint, replica.state.epoch), now, () => {
-      this.#marked.set(replica, checkpoint.at)
-    })
+    if (!mine || claim !== 'held') return
+    const { epoch, time, checkpoints } = replica.state
+    const newest = checkpoints.at(-1)
+    if (replica.nextDue() <= Math.max(now, time)) this.#write(replica, encodeTick(epoch), now)
+    // The other replicas hold their chain against it.
+    else if (newest !== undefined && newest.at > (this.#marked.get(replica) ?? epoch))
+      this.#write(replica, encodeMark(newest, epoch), now, () => this.#marked.set(replica, newest.at))
   }
 
   /** One control record at a time for each replica; a failed one is tried again at a later look. */
-  #write(replica: Replica, record: NewRecord, now: number, applied = (): void => undefined): void {
+  #write(replica: Replica, record: NewRecord, now: number, applied: () => void = () => undefined): void {
     if (now < (this.#nextAct.get(replica) ?? 0)) return
     this.#nextAct.set(replica, Infinity)
     this.#options.writer.control(replica, record, now + ACT_DEADLINE_MS).then(

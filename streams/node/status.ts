@@ -4,6 +4,8 @@ import type { Offset } from '../core/types.ts'
 import type { ReplicaStatus } from '../face.ts'
 import type { Replica } from '../replica/replica.ts'
 
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
 export function statusOf(replica: Replica): ReplicaStatus {
   const { partition, next, epoch, leader, rows, chain, time, rejected, historyStart } = replica.state
   return {

@@ -27,8 +27,6 @@ export function statusOf(replica: Replica): ReplicaStatus {
   }
 }
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
-
 /** What a read is told whose deadline passed before the replica was fresh enough. */
 export const lateRead = (replica: Replica): TidemarkError => {
   const { partition, next } = replica.state

@@ -227,10 +227,10 @@ export const MAP_BYTES_MAX = 256 * KiB
 export const MAP_PLAIN_BYTES = 4 * KiB
 /** Bytes that they may decompress to: a thousand keyspaces of 64 partitions, roughly. */
 export const MAP_INFLATED_BYTES_MAX = 8 * MiB
-/** Records by which a replica may be behind the one that is furthest, and become leader: a moment's work. Kafka Streams has the same. */
-export const LEADER_LAG_RECORDS = 10_000
-/** Records from the end of the log at which a live replica calls itself behind; it is near again within LEADER_LAG_RECORDS. */
-export const LEADER_BEHIND_RECORDS = 10 * LEADER_LAG_RECORDS
+/** Records from the end of the log at which a live replica calls itself behind: it leads only if no other can. */
+export const LEADER_BEHIND_RECORDS = 100_000
+/** Records from the end at which it is near again: a moment's work, and far from the bound above. Kafka Streams has the same. */
+export const LEADER_NEAR_RECORDS = 10_000
 
 // ---- client ---------------------------------------------------------------------------------------------------
 

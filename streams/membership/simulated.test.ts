@@ -8,20 +8,21 @@ import { membershipContract } from './membership.contract.ts'
 import type { Membership } from './membership.ts'
 import { simulatedCluster, type SimulatedCluster } from './simulated.ts'
 
-membershipContract('simulated', { several: true, patience: 5000 }, async () => {
-  const cluster = simulatedCluster(new Prng(1), systemClock)
-  const members: Membership[] = []
-  return {
-    member() {
-      const member = cluster.member()
-      members.push(member)
-      return member
-    },
-    async dispose() {
-      await Promise.all(members.map((member) => member.close()))
-    },
-  }
-})
+for (const seed of [1, 12, 18])
+  membershipContract(`simulated, seed ${seed}`, { several: true, patience: 5000 }, async () => {
+    const cluster = simulatedCluster(new Prng(seed), systemClock)
+    const members: Membership[] = []
+    return {
+      member() {
+        const member = cluster.member()
+        members.push(member)
+        return member
+      },
+      async dispose() {
+        await Promise.all(members.map((member) => member.close()))
+      },
+    }
+  })
 
 const stateOf = (nodeId: string, more: Partial<MemberState> = {}): MemberState =>
   memberOf(nodeId, { topics: [topicOf('t', 1, 2)], held: [replicaOf('t', 0)], ...more })

@@ -15,8 +15,8 @@ const HELP = `How a cluster of three brokers and three nodes bears restarts, dea
   --json FILE       also write the figures and the machine as JSON
   --help            this text
 
-Every answer is checked: rising numbers for each key, counters that must not skip, reads that must not be older than what was
-acknowledged. The load, the client, three nodes and three brokers share this machine.
+Every answer is checked: rising numbers for each key, counters that must not skip, reads that must not be
+older than what was acknowledged. The load, the client, three nodes and three brokers share this machine.
 `
 
 const FULL: ScenarioSettings = { partitions: 12, calmMs: 4000 }

@@ -36,8 +36,11 @@ import {
 } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import {
   CreateRequest,
+  KeyspaceServiceDeleteRequest,
+  KeyspaceServiceDescribeRequest,
   KeyspaceServiceService,
   ListRequest,
+  UpdateRequest,
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import {
@@ -146,4 +149,10 @@ export const clusterDefinition = {
 export const keyspaceDefinition = {
   create: { ...KeyspaceServiceService.create, requestDeserialize: small(CreateRequest) },
   list: { ...KeyspaceServiceService.list, requestDeserialize: small(ListRequest) },
+  describe: {
+    ...KeyspaceServiceService.describe,
+    requestDeserialize: small(KeyspaceServiceDescribeRequest),
+  },
+  update: { ...KeyspaceServiceService.update, requestDeserialize: small(UpdateRequest) },
+  delete: { ...KeyspaceServiceService.delete, requestDeserialize: small(KeyspaceServiceDeleteRequest) },
 } as const

@@ -83,7 +83,7 @@ export class Announcer {
   }
 
   #state(address: string): MemberState {
-    const { nodeId, zone, replication } = this.#context.options
+    const { nodeId, zone } = this.#context.options
     const keyspaces = [...this.#keyspaces.all]
     return {
       nodeId,
@@ -91,17 +91,7 @@ export class Announcer {
       address,
       zone,
       draining: this.#draining,
-      topics: keyspaces.map(({ topic: { topic, identity, partitions }, face }) => ({
-        topic,
-        identity,
-        partitions,
-        replication,
-        settings: face.settings && {
-          partitionBy: face.settings.partitionBy,
-          valueBytesMax: face.settings.valueBytesMax,
-          packing: face.settings.packing,
-        },
-      })),
+      topics: keyspaces.map(({ needs }) => needs),
       held: keyspaces.flatMap(({ topic, replicas }) =>
         [...replicas.values()]
           // What was built from another incarnation of the topic is no copy of this one.

@@ -3,17 +3,18 @@
  * A replica that leaves is taken out of sight first (new calls go elsewhere), then what is on its way gets a moment, then it is
  * closed, then its rows are dropped. A step that failed is tried again later; the map that is obeyed is always the newest.
  */
-import type { ClusterMap, MapPlacement, MapSettings, MapTopic } from '../core/cluster-map.ts'
+import type { ClusterMap, MapPlacement, MapSettings, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
 import type { TopicDescription } from '../log/log.ts'
 import { releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
-import { DEFAULT_SETTINGS, writeFormat } from './keyspace-setup.ts'
+import { writeFormat } from './keyspace-setup.ts'
 import { openReplica, openStored } from './open-replica.ts'
 
 /** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
@@ -34,6 +35,7 @@ export class HostedKeyspace {
   readonly #troubled = new Set<Partition>()
   readonly #unformatted = new Map<Partition, number>()
   #head: MapSettings | undefined
+  #changing: Promise<void> = Promise.resolve()
   #map: ClusterMap | undefined
   #placed: MapTopic | undefined
   readonly #closing = new AbortController()
@@ -48,6 +50,7 @@ export class HostedKeyspace {
       name,
       topic: topic.topic,
       partitions: topic.partitions,
+      replication: context.options.replication,
       replicas: this.replicas,
       settings: () => this.#placed?.settings ?? this.#head,
       log,
@@ -72,6 +75,27 @@ export class HostedKeyspace {
   /** What the head of the log says, for as long as no replica here and no map knows better. */
   learn(settings: MapSettings): void {
     this.#head = settings
+  }
+
+  /** Changes of its settings, each after the one before. */
+  oneByOne(change: () => Promise<void>): Promise<void> {
+    const result = this.#changing.then(change)
+    this.#changing = result.catch(() => undefined)
+    return result
+  }
+
+  /** What this node tells the others of it. */
+  get needs(): TopicNeeds {
+    const { topic, identity, partitions } = this.topic
+    const known = this.face.ownSettings ?? this.#head
+    const wanted = known?.replication ?? 0
+    return {
+      topic,
+      identity,
+      partitions,
+      replication: wanted === 0 ? this.#context.options.replication : wanted,
+      settings: this.face.ownSettings ?? (this.#placed?.settings === undefined ? this.#head : undefined),
+    }
   }
 
   /** As the newest map has it; undefined before the first that knows this incarnation of the topic. */

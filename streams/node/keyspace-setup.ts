@@ -5,23 +5,16 @@
  * Partition 0 decides: of two creators at once, whose record is first there has won, and both write its settings to the other
  * partitions. So all partitions agree, also after a creator that died halfway. A record too many does no harm: apply rejects it.
  */
-import { EMPTY } from '../core/bytes.ts'
 import type { MapSettings } from '../core/cluster-map.ts'
 import type { Command, Step } from '../core/command.ts'
 import { FORMAT_VERSION, decodeRecord } from '../core/decode.ts'
 import { encodeFormat } from '../core/encode.ts'
-import { HEAD_RECORDS_MAX, VALUE_BYTES_MAX } from '../core/limits.ts'
-import { partitionOf } from '../core/partitioner.ts'
-import type { Partition } from '../core/types.ts'
+import { HEAD_RECORDS_MAX } from '../core/limits.ts'
+import { partitionOf, separatorOf } from '../core/partitioner.ts'
+import type { Epoch, NewRecord, Partition } from '../core/types.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Log, TopicDescription } from '../log/log.ts'
-
-/** What holds where nobody set anything else, as in core/state.ts. */
-export const DEFAULT_SETTINGS: MapSettings = {
-  partitionBy: { kind: 'key' },
-  valueBytesMax: VALUE_BYTES_MAX,
-  packing: true,
-}
 
 /**
  * What the first records of a partition settled: its settings, `nothing` yet, or `unknown`: something that cannot be read here any
@@ -67,8 +60,8 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
     (step.kind === 'put' || step.kind === 'increment') && (step.ifVersion ?? 0) === 0 && isHere(step.key)
   switch (command.kind) {
     case 'format': {
-      const { partitionBy, valueBytesMax, packing } = command
-      return { partitionBy, valueBytesMax, packing }
+      const { partitionBy, valueBytesMax, packing, defaultTtlMs, replication } = command
+      return { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }
     }
     case 'row':
       return changes(command.step) ? DEFAULT_SETTINGS : undefined
@@ -122,16 +115,24 @@ export async function setUpKeyspace(
 
 export async function writeFormat(
   appender: Appender,
-  { topic }: TopicDescription,
+  { topic }: Pick<TopicDescription, 'topic'>,
   partition: Partition,
-  { partitionBy, valueBytesMax, packing }: MapSettings,
+  settings: MapSettings,
 ): Promise<void> {
-  const separator = partitionBy.kind === 'prefix' ? partitionBy.separator : EMPTY
-  const record = encodeFormat({
-    version: FORMAT_VERSION,
-    separator,
-    valueBytesMax,
-    packingDisabled: !packing,
-  })
-  await appender.append(partition % appender.lanes, [{ topic, partition, records: [record] }])
+  const records = [formatRecord(settings)]
+  await appender.append(partition % appender.lanes, [{ topic, partition, records }])
 }
+
+/** @param epoch - of the leader, for a record that changes what stands */
+export const formatRecord = (settings: MapSettings, epoch?: Epoch): NewRecord =>
+  encodeFormat(
+    {
+      version: FORMAT_VERSION,
+      separator: separatorOf(settings.partitionBy),
+      valueBytesMax: settings.valueBytesMax,
+      packingDisabled: !settings.packing,
+      defaultTtlMs: settings.defaultTtlMs,
+      replication: settings.replication,
+    },
+    epoch,
+  )

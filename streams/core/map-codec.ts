@@ -247,7 +247,7 @@ function settingsIn([
 ]: readonly unknown[]): MapSettings {
   return {
     partitionBy:
-      separator === undefined ? { kind: 'key' } : { kind: 'prefix', separator: separatorIn(name(separator)) },
+      separator === undefined ? { kind: 'key' } : { kind: 'prefix', separator: separatorIn(separator) },
     valueBytesMax: positive(valueBytesMax, Number.MAX_SAFE_INTEGER),
     packing: flag(packing),
     defaultTtlMs: natural(defaultTtlMs, TTL_MS_MAX),
@@ -255,9 +255,8 @@ function settingsIn([
   }
 }
 
-/** @throws MALFORMED for text that stands for no byte: nobody can place keys by that */
-function separatorIn(base64: string): Uint8Array {
-  const separator = new Uint8Array(Buffer.from(base64, 'base64'))
+function separatorIn(value: unknown): Uint8Array {
+  const separator = new Uint8Array(Buffer.from(text(value), 'base64'))
   if (separator.length === 0) throw MALFORMED
   return separator
 }

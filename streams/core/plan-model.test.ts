@@ -7,7 +7,7 @@ import { ClusterModel, type ModelNode } from './testing/cluster-model.ts'
 import { topicOf } from './testing/members.ts'
 import { Prng } from './testing/prng.ts'
 
-const SEEDS = 300
+const SEEDS = 150
 const EVENTS = 250
 const sorted = (ids: readonly string[]): string[] => [...ids].sort()
 

@@ -4,7 +4,7 @@
  * happens the model checks what must always hold:
  *
  * - at most one node acts as leader of a partition;
- * - a map lists a live replica where a member has one, and a leader only among those;
+ * - a map lists only live replicas, all of them while others are being built, and whoever leads;
  * - a node that drops a live replica as a map says does not drop the last one.
  */
 import { assert, must } from '../assert.ts'
@@ -275,15 +275,25 @@ export class ClusterModel {
   #checkMap({ topics }: ClusterMap): void {
     for (const { topic, identity, placements } of topics)
       placements.forEach(({ leader, replicas, warming }, partition) => {
-        const live = this.group.members.flatMap(({ nodeId, held, topics: known }) =>
-          known.some((one) => one.topic === topic && one.identity === identity) &&
-          held.some((one) => one.topic === topic && one.partition === partition && one.live)
-            ? [nodeId]
+        const held = this.group.members.flatMap(({ nodeId, held: all, topics: known }) =>
+          known.some((one) => one.topic === topic && one.identity === identity)
+            ? all
+                .filter((one) => one.topic === topic && one.partition === partition && one.live)
+                .map(({ leading }) => ({ nodeId, leading }))
             : [],
         )
+        const live = held.map(({ nodeId }) => nodeId)
         const where = `${topic}/${partition}`
         const listed = replicas.filter((nodeId) => live.includes(nodeId))
         assert(live.length === 0 || replicas.length > 0, `no live replica of ${where} is listed`)
+        assert(
+          warming.length === 0 || listed.length === live.length,
+          `a live replica of ${where} is not listed though others are being built`,
+        )
+        assert(
+          held.every(({ nodeId, leading }) => !leading || listed.includes(nodeId)),
+          `who leads ${where} is not listed`,
+        )
         assert(listed.length === replicas.length, `a replica of ${where} is listed and not live`)
         assert(
           leader === undefined || listed.includes(leader),

@@ -150,6 +150,8 @@ export const MEMBER_SESSION_MS = 6000
 export const MEMBER_REBALANCE_MS = 6000
 /** Milliseconds without a sign from the group's coordinator after which a node leads nothing: a third of the session. */
 export const MEMBER_SILENT_MS = 2000
+/** Milliseconds that a member which closes gives the coordinator to take note. */
+export const MEMBER_LEAVE_MS = 2000
 /** Milliseconds that changes of a member's state are gathered before it asks for a new map. */
 export const MEMBER_GATHER_MS = 75
 /** Milliseconds after which a member that is missing in the map asks for another one. */

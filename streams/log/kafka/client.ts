@@ -156,7 +156,7 @@ export function kafkaClient(
 /** `requestMs` is the least time after which a request without an answer fails; a call may give a longer one. */
 export function createTransport(settings: ConnectionSettings, requestMs: number): Transport {
   const cluster = captureCluster(kafkaClient(['unused:0'], settings, requestMs))
-  return { channel: (address) => createChannel(cluster, address) }
+  return { channel: (address) => createChannel(cluster, address, requestMs) }
 }
 
 function captureCluster(kafka: Kafka): CapturedCluster {
@@ -175,7 +175,7 @@ function captureCluster(kafka: Kafka): CapturedCluster {
   return must(captured, "kafkajs' cluster object") as CapturedCluster
 }
 
-function createChannel(cluster: CapturedCluster, address: Address): Channel {
+function createChannel(cluster: CapturedCluster, address: Address, requestMs: number): Channel {
   const name = `${address.host}:${address.port}`
   let opening: Promise<Broker> | undefined
   let opened: Broker | undefined
@@ -192,23 +192,34 @@ function createChannel(cluster: CapturedCluster, address: Address): Channel {
       discard(broker)
       throw caught
     }
-    opened = broker
     return broker
   }
 
-  const use = async <T>(work: (broker: Broker) => Promise<T>): Promise<T> => {
+  const connected = async (): Promise<Broker> => {
+    if (closed) throw new Error('the connection was closed')
+    if (opened !== undefined) return opened
+    opening ??= open()
+    const attempt = opening
+    try {
+      // The versions, and with SASL some requests more, each with a timer of its own.
+      const broker = await within(attempt, KAFKA_CONNECT_MS + 4 * requestMs)
+      if (opening !== attempt) throw new Error('the connection was lost')
+      opened = broker
+      return broker
+    } catch (caught) {
+      if (opening === attempt) {
+        opening = undefined
+        attempt.then(discard, () => undefined)
+      }
+      throw caught
+    }
+  }
+
+  const use = async <T>(work: (broker: Broker) => Promise<T>, timeoutMs: number): Promise<T> => {
     let broker: Broker | undefined
     try {
-      if (closed) throw new Error('the connection was closed')
-      opening ??= open()
-      const attempt = opening
-      try {
-        broker = opened ?? (await attempt)
-      } catch (caught) {
-        if (opening === attempt) opening = undefined
-        throw caught
-      }
-      return await work(broker)
+      broker = await connected()
+      return await within(work(broker), timeoutMs)
     } catch (caught) {
       if (caught instanceof TidemarkError) throw caught
       if (broker !== undefined && !isTransportFault(caught)) throw caught
@@ -225,12 +236,35 @@ function createChannel(cluster: CapturedCluster, address: Address): Channel {
   }
 
   return {
-    call: (call, timeoutMs) => use((broker) => send(broker, call, timeoutMs)),
-    admin: use,
+    call: (call, timeoutMs) =>
+      use((broker) => send(broker, call, timeoutMs), Math.max(timeoutMs, requestMs) + LATE_MS),
+    // Some of them take longer by themselves than others.
+    admin: (work) => use(work, 2 * requestMs + LATE_MS),
     close() {
       closed = true
       drop()
     },
+  }
+}
+
+/** Milliseconds after the timer of kafkajs should have ended a request. */
+const LATE_MS = 500
+
+/**
+ * kafkajs stops its timers when it begins to close a connection, and takes requests until it has closed it: one that slips in between is
+ * never answered where the other side stands still or the way to it is cut. So each wait has an end of its own.
+ */
+async function within<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${milliseconds} ms`))
+    }, milliseconds)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -15,6 +15,7 @@ import {
   KAFKA_RETRY_MS,
   KAFKA_RETRY_MS_MAX,
   MEMBER_HEARTBEAT_MS,
+  MEMBER_LEAVE_MS,
   MEMBER_REBALANCE_MS,
   MEMBER_SESSION_MS,
 } from '../../core/limits.ts'
@@ -53,7 +54,7 @@ export interface Part {
 export interface GroupMember {
   /** Joins again, which makes a new generation if the words have changed. */
   rejoin(): void
-  /** Leaves the group, as far as its coordinator can be reached. */
+  /** Leaves the group, as far as its coordinator can be reached in MEMBER_LEAVE_MS. */
   leave(): Promise<void>
 }
 
@@ -166,7 +167,7 @@ export function startGroupMember(
       case CODE.UNKNOWN_MEMBER_ID:
         seat = { ...seat, memberId: '' }
         next = 'join'
-        if (!left) part.expelled()
+        part.expelled()
         break
       case NO_ANSWER:
       case CODE.NOT_COORDINATOR:
@@ -185,11 +186,27 @@ export function startGroupMember(
   const run = async (): Promise<void> => {
     while (!left) {
       wake.clear()
-      const pause = weigh(await act())
-      if (pause > 0 && !left) await wake.wait(pause)
+      const code = await act()
+      if (left) return
+      const pause = weigh(code)
+      if (pause > 0) await wake.wait(pause)
     }
   }
   const ended = run()
+
+  const farewell = async (): Promise<void> => {
+    // The answer to a first join, which gives the member id, comes at once.
+    await Promise.race([ended, clock.sleep(KAFKA_RETRY_MS)])
+    for (let tries = 0; tries < 2 && seat.memberId !== ''; tries++) {
+      try {
+        const code = await coordinator.aside(leaveGroupCall(groupId, [seat.memberId]))
+        if (code === CODE.NONE || code === CODE.UNKNOWN_MEMBER_ID) return
+      } catch {
+        // Its peers or the end of its session will put it out.
+      }
+      coordinator.lost()
+    }
+  }
 
   return {
     rejoin() {
@@ -199,19 +216,8 @@ export function startGroupMember(
     async leave() {
       left = true
       wake.end()
-      // The answer to a first join, which gives the member id, comes at once.
-      await Promise.race([ended, clock.sleep(KAFKA_RETRY_MS)])
-      for (let tries = 0; tries < 2 && seat.memberId !== ''; tries++) {
-        try {
-          const code = await coordinator.aside(leaveGroupCall(groupId, [seat.memberId]))
-          if (code === CODE.NONE || code === CODE.UNKNOWN_MEMBER_ID) break
-        } catch {
-          // Its peers or the end of its session will put it out.
-        }
-        coordinator.lost()
-      }
+      await Promise.race([farewell(), clock.sleep(MEMBER_LEAVE_MS)])
       coordinator.close()
-      await ended
     },
   }
 }

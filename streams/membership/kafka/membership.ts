@@ -78,6 +78,8 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
   let inMap = false
   let knownAt = -Infinity
   let gathering = false
+  /** To ask for a map with this member in it. */
+  let waiting = false
   let running: Running | undefined
   let closing: Promise<void> | undefined
 
@@ -132,7 +134,10 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
       GROUP,
       `This node is in the group ${groupId}, but ${why}: the nodes run different versions.`,
     )
+    if (waiting) return
+    waiting = true
     void clock.sleep(MEMBER_MISSING_MS).then(() => {
+      waiting = false
       if (!inMap && closing === undefined) ask()
     })
   }

@@ -32,7 +32,14 @@ export function connect(options: ConnectOptions = {}): Tidemark {
           credentials: channelCredentials,
           connections,
           makePipeline: (link, client) =>
-            new Pipeline({ link, client, session: randomText(), ids, token, dispatch: router }),
+            new Pipeline({
+              node: link,
+              client,
+              session: randomText(),
+              ids,
+              token,
+              dispatch: router.dispatchFor(link),
+            }),
           onChange: (link) => router.onLinkChange(link),
         }),
     )
@@ -40,6 +47,7 @@ export function connect(options: ConnectOptions = {}): Tidemark {
     seeds,
     place: { zone: options.zone ?? '', salt: randomText() },
     retryUnreachable: options.retryUnreachable ?? true,
+    discover: options.discover ?? true,
     pool: poolFor,
     onLogIdentity: (logIdentity) => token.met(logIdentity),
   })

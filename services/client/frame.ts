@@ -2,7 +2,7 @@
 import type { PipelineRequest } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { Consistency } from '../../proto/generated/tidemark/v1/types.ts'
 import { CLIENT_FRAME_BYTES, FRAME_OPERATIONS_MAX } from '../../streams/core/limits.ts'
-import type { Operation } from './operation.ts'
+import type { Home, Operation } from './operation.ts'
 import type { Places } from './places.ts'
 import type { SessionToken } from './session-token.ts'
 
@@ -14,7 +14,7 @@ export function nextFrame(places: Places, seen: SessionToken): PipelineRequest |
   let consistency: Operation['consistency'] = 0
   let durability: Operation['durability'] = 0
   /** Of the writes; those that came from another node keep theirs. */
-  let home: Places | undefined
+  let home: Home | undefined
   while (operations.length < FRAME_OPERATIONS_MAX) {
     const operation = places.peek()
     if (operation === undefined) break

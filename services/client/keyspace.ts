@@ -111,10 +111,10 @@ export function keyspaceOn(context: Context, keyspace: string): Keyspace {
         getOne(key, options, (operation) => {
           first ??= operation
           operation.beside = beside
-          cancelled.addEventListener('abort', () => operation.pipeline?.abandon(operation))
+          cancelled.addEventListener('abort', () => operation.carrier?.abandon(operation))
         })
     return hedged(checkedWhole(hedgeAfterMs, 'hedgeAfterMs'), attempt(undefined), () => {
-      const at = first?.pipeline?.link
+      const at = first?.carrier?.node
       const other = at === undefined ? undefined : router.linkBeside({ keyspace, key }, at)
       return other === undefined ? undefined : attempt(first)
     })

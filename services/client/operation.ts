@@ -11,11 +11,24 @@ import {
 import type { Consistency, Durability } from '../../proto/generated/tidemark/v1/types.ts'
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { EMPTY } from './bytes.ts'
-import type { Pipeline } from './pipeline.ts'
-import type { Places } from './places.ts'
 
 /** `waiting` for its turn → `queued` for a frame → `sent` → (`resting` before a retry → `queued` …) → `done`. */
 export type Stage = 'waiting' | 'queued' | 'sent' | 'resting' | 'done'
+
+/** Gave a write its sequence. */
+export interface Home {
+  readonly session: string
+  /** The write has ended, here or elsewhere. */
+  freeSequence(sequence: number): void
+}
+
+/** Has an operation in its hands. */
+export interface Carrier {
+  /** The node that it talks to; whoever compares, knows its type. */
+  readonly node: object
+  /** Nobody waits for the operation any more. */
+  abandon(operation: Operation): void
+}
 
 export class Operation implements PipelineOperation {
   // The message.
@@ -44,9 +57,9 @@ export class Operation implements PipelineOperation {
   // Its way.
   stage: Stage = 'waiting'
   /** Where it is now; another when it was handed on to another node. */
-  pipeline: Pipeline | undefined = undefined
-  /** Gave it its sequence: the request id stays `<session of home>/<sequence>` wherever it goes. */
-  home: Places | undefined = undefined
+  carrier: Carrier | undefined = undefined
+  /** The request id stays `<session of home>/<sequence>` wherever it goes. */
+  home: Home | undefined = undefined
   /** A second asking of this read: it goes to another node where it can. */
   beside: Operation | undefined = undefined
   /** Bytes of key and value, and some for the rest. */

@@ -30,10 +30,19 @@ import { backoffMs } from './backoff.ts'
 import { Deadlines } from './deadlines.ts'
 import { closedError, doubtfulError, endedError, failureFor, failureOf, lateError } from './failure.ts'
 import { nextFrame } from './frame.ts'
-import type { NodeLink } from './node-link.ts'
-import type { Operation } from './operation.ts'
+import type { Carrier, Operation } from './operation.ts'
 import { Places, type Ids } from './places.ts'
 import type { SessionToken } from './session-token.ts'
+
+/** The node that a pipeline talks to. */
+export interface Node {
+  readonly address: string
+  /** False while it is known to be out of reach. */
+  readonly reachable: boolean
+  /** Something is about to be sent. */
+  use(): void
+  answered(): void
+}
 
 /** Knows the other nodes. */
 export interface Dispatch {
@@ -43,14 +52,14 @@ export interface Dispatch {
   readonly retryUnreachable: boolean
   /** Where the operation is to go as things are now. */
   pipelineFor(operation: Operation): Pipeline
-  /** A node did not answer, or its connection broke: hands on what another node can do, by `handOn`. */
-  lost(link: NodeLink, failure: TidemarkError): void
-  /** A node refused an operation. @returns whether another node shall be asked at once */
-  refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean
+  /** The node did not answer, or its connection broke: hands on what another node can do, by `handOn`. */
+  lost(failure: TidemarkError): void
+  /** The node refused an operation. @returns whether another one shall be asked at once */
+  refused(operation: Operation, failure: TidemarkError): boolean
 }
 
 export interface PipelineOptions {
-  readonly link: NodeLink
+  readonly node: Node
   readonly client: KeyValueServiceClient
   readonly session: string
   /** One for all pipelines of a client. */
@@ -61,8 +70,8 @@ export interface PipelineOptions {
 
 type Stream = ClientDuplexStream<PipelineRequest, PipelineResponse>
 
-export class Pipeline {
-  readonly link: NodeLink
+export class Pipeline implements Carrier {
+  readonly node: Node
   readonly #options: PipelineOptions
   readonly #dispatch: Dispatch
   readonly #places: Places
@@ -82,7 +91,7 @@ export class Pipeline {
   #idle: (() => void)[] = []
 
   constructor(options: PipelineOptions) {
-    this.link = options.link
+    this.node = options.node
     this.#options = options
     this.#dispatch = options.dispatch
     this.#places = new Places(options.session, options.ids, () => this.flushSoon())
@@ -99,7 +108,7 @@ export class Pipeline {
       return operation.fail(new TidemarkError('OVERLOADED', message))
     }
     operation.bytes = OPERATION_BYTES_ABOUT + operation.key.length + operation.value.length
-    operation.pipeline = this
+    operation.carrier = this
     this.#places.add(operation)
     this.#deadlines.watch(operation.deadline)
     this.flushSoon()
@@ -110,7 +119,7 @@ export class Pipeline {
     if (this.#places.empty) return
     const gone = this.#places.withdraw((operation) => {
       // A read that is on its way in good hands stays there.
-      if (operation.isRead && operation.stage === 'sent' && this.#connected && this.link.reachable)
+      if (operation.isRead && operation.stage === 'sent' && this.#connected && this.node.reachable)
         return false
       return this.#dispatch.pipelineFor(operation) !== this
     })
@@ -122,7 +131,7 @@ export class Pipeline {
   }
 
   #adopt(operation: Operation): void {
-    operation.pipeline = this
+    operation.carrier = this
     this.#places.adopt(operation)
     this.#deadlines.watch(operation.deadline)
     this.flushSoon()
@@ -189,8 +198,8 @@ export class Pipeline {
   // ---- the connection -----------------------------------------------------------------------------------------
 
   #open(): void {
-    const { client, link } = this.#options
-    link.use()
+    const { client, node } = this.#options
+    node.use()
     const stream = client.makeBidiStreamRequest(PATH, encodePipelineRequest, decodePipelineResponse)
     this.#stream = stream
     this.#framesUnwritten = 0
@@ -199,11 +208,11 @@ export class Pipeline {
     })
     // Also after the stream is given up: an 'error' without a listener would stop the process.
     stream.on('error', (error: ServiceError) => {
-      if (stream === this.#stream) this.#onLoss(failureOf(error, link.address))
+      if (stream === this.#stream) this.#onLoss(failureOf(error, node.address))
     })
     stream.on('end', () => {
       setImmediate(() => {
-        if (stream === this.#stream) this.#onLoss(endedError(link.address))
+        if (stream === this.#stream) this.#onLoss(endedError(node.address))
       })
     })
     this.#awaitConnection(stream)
@@ -232,7 +241,7 @@ export class Pipeline {
     this.#connected = false
     this.#losses += 1
     this.#lastLoss = failure
-    this.#dispatch.lost(this.link, failure)
+    this.#dispatch.lost(failure)
     if (failure.retriable && (hadConnection || this.#dispatch.retryUnreachable)) {
       this.#places.sendAllAgain(failure)
     } else {
@@ -252,7 +261,7 @@ export class Pipeline {
 
   #onAnswers({ results, logIdentity }: PipelineResponse): void {
     this.#losses = 0
-    this.link.answered()
+    this.node.answered()
     if (logIdentity !== '') this.#options.token.met(logIdentity)
     // Decoded values are views of the frame: a caller who keeps one row of many must not keep them all.
     const shared = results.length > 1
@@ -277,9 +286,9 @@ export class Pipeline {
     const failure = failureFor(result.reason, result.message, metadataOf(result))
     operation.lastFailure = failure
     operation.failures += 1
-    const elsewhere = this.#dispatch.refused(this.link, operation, failure)
+    const elsewhere = this.#dispatch.refused(operation, failure)
     // Where the way of its partition has changed by that, it has been handed on with all the others already.
-    if (operation.pipeline !== this) return
+    if (operation.carrier !== this) return
     if (elsewhere) {
       this.#places.giveUp(operation)
       return this.#dispatch.pipelineFor(operation).#adopt(operation)
@@ -287,7 +296,7 @@ export class Pipeline {
     if (!failure.retriable) return this.#fail(operation, failure)
     operation.stage = 'resting'
     setTimeout(() => {
-      if (operation.stage !== 'resting' || operation.pipeline !== this) return
+      if (operation.stage !== 'resting' || operation.carrier !== this) return
       this.#places.sendAgain(operation)
       this.flushSoon()
     }, backoffMs(operation.failures))
@@ -306,7 +315,7 @@ export class Pipeline {
         earliest = Math.min(earliest, operation.deadline)
       } else {
         const cause = operation.lastFailure ?? (this.#connected ? undefined : this.#lastLoss)
-        this.#fail(operation, lateError(operation, this.#connected, this.link.address, cause))
+        this.#fail(operation, lateError(operation, this.#connected, this.node.address, cause))
       }
     }
     if (this.#places.waiting > 0) this.flushSoon()

@@ -16,17 +16,17 @@
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { CLIENT_BYTES_IN_FLIGHT_MAX, CLIENT_IN_FLIGHT_MAX } from '../../streams/core/limits.ts'
 import { Fifo } from './fifo.ts'
-import type { Operation } from './operation.ts'
+import type { Home, Operation } from './operation.ts'
 
 /** The ids of one client's operations: no two nodes get the same, so that no answer can be taken for that to another. */
 export interface Ids {
   next: number
 }
 
-export class Places {
+export class Places implements Home {
   /** First part of the request ids of the writes that get their sequence here. */
   readonly session: string
-  /** A sequence became free because its write ended elsewhere. */
+  /** A sequence became free. */
   readonly #onFreed: () => void
   #waitingReads = new Fifo<Operation>()
   #waitingWrites = new Fifo<Operation>()
@@ -128,8 +128,12 @@ export class Places {
     operation.stage = 'done'
     const { home, sequence } = operation
     if (home === undefined || sequence === undefined) return
-    home.#sequencesTaken[sequence % CLIENT_IN_FLIGHT_MAX] = 0
-    if (home !== this) home.#onFreed()
+    home.freeSequence(sequence)
+  }
+
+  freeSequence(sequence: number): void {
+    this.#sequencesTaken[sequence % CLIENT_IN_FLIGHT_MAX] = 0
+    if (this.#waiting > 0) this.#onFreed()
   }
 
   /** Gives up all that `goes`, in order: those on their way first, then those that wait. They are for another to adopt. */

@@ -190,6 +190,26 @@ describe('the router of a client', () => {
     expect(server.arrivals.length).to.equal(keys.length)
   })
 
+  it('talks to one of the addresses given only, where it shall not discover the others', async () => {
+    const cluster = await start(3, 1)
+    const [first = '', second = ''] = cluster.addresses
+    const db = client({ server: [first, second], discover: false })
+    await Promise.all(keys.map((key) => db.increment(key)))
+    expect((await db.map()).nodes.length).to.equal(3)
+    await Promise.all(keys.map((key) => db.increment(key)))
+    expect(cluster.servers.map(({ arrivals }) => arrivals.length)).to.deep.equal([2 * keys.length, 0, 0])
+    const all = (await db.describeAll()).map(({ description }) => description?.nodeId)
+    expect(all).to.deep.equal(['node-0', 'node-1', 'node-2'])
+    await cluster.node(0).down()
+    const results = await Promise.all(keys.map((key) => db.increment(key)))
+    expect(results.map(({ number }) => number)).to.deep.equal(keys.map(() => 3n))
+    expect(cluster.servers.map(({ arrivals }) => arrivals.length)).to.deep.equal([
+      2 * keys.length,
+      keys.length,
+      0,
+    ])
+  })
+
   it('grows from one node to several, and shrinks again', async () => {
     const cluster = await start(3, 2)
     const [only = ''] = cluster.addresses

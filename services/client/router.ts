@@ -26,18 +26,21 @@ export interface RouterOptions {
   readonly seeds: readonly string[]
   readonly place: ClientPlace
   readonly retryUnreachable: boolean
+  /** False: the seeds only, whatever the map says. */
+  readonly discover: boolean
   readonly pool: (router: Router) => LinkPool
   readonly onLogIdentity: (logIdentity: string) => void
 }
 
-export class Router implements Dispatch {
-  settled = false
+export class Router {
   readonly retryUnreachable: boolean
+  #settled = false
   readonly #options: RouterOptions
   readonly #pool: LinkPool
   readonly #follower: MapFollower
   readonly #listeners = new Set<(map: ClusterMap | undefined) => void>()
   #started = false
+  #following = false
   #map: ClusterMap | undefined
   /** Why there is no map, once a node has said so. */
   #noMap: TidemarkError | undefined
@@ -53,6 +56,7 @@ export class Router implements Dispatch {
   constructor(options: RouterOptions) {
     this.#options = options
     this.retryUnreachable = options.retryUnreachable
+    this.#settled = !options.discover
     this.#routes = new Routes(undefined, options.place)
     this.#pool = options.pool(this)
     this.#follower = new MapFollower({
@@ -62,7 +66,7 @@ export class Router implements Dispatch {
       onNone: (failure) => this.#onNoMap(failure),
       onLost: (link, failure) => {
         this.#lastFailure = failure
-        this.lost(link, failure)
+        this.#lost(link, failure)
       },
     })
   }
@@ -88,6 +92,7 @@ export class Router implements Dispatch {
   /** Calls at each new map, and with `undefined` when it is known that there is none. */
   listen(listener: (map: ClusterMap | undefined) => void): () => void {
     this.start()
+    this.#follow()
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
@@ -96,6 +101,12 @@ export class Router implements Dispatch {
     if (this.#started) return
     this.#started = true
     this.#direct = this.any()
+    if (this.#options.discover) this.#follow()
+  }
+
+  #follow(): void {
+    if (this.#following) return
+    this.#following = true
     this.#follower.start()
   }
 
@@ -106,6 +117,20 @@ export class Router implements Dispatch {
     this.#avoidance.stop()
     clearTimeout(this.#settleTimer)
     this.#pool.close()
+  }
+
+  /** The part of the router that the pipelines of one node see. */
+  dispatchFor(link: NodeLink): Dispatch {
+    const settled = (): boolean => this.#settled
+    return {
+      retryUnreachable: this.retryUnreachable,
+      get settled() {
+        return settled()
+      },
+      pipelineFor: (operation) => this.pipelineFor(operation),
+      lost: (failure) => this.#lost(link, failure),
+      refused: (operation, failure) => this.#refused(link, operation, failure),
+    }
   }
 
   // ---- choice -------------------------------------------------------------------------------------------------
@@ -120,9 +145,8 @@ export class Router implements Dispatch {
     const slot = this.#routes.slotOf(operation)
     if (slot === undefined) return this.any()
     if (!operation.isRead) return this.#leader(slot)
-    if (operation.beside?.pipeline !== undefined) {
-      return this.#beside(slot, operation.beside.pipeline.link) ?? this.#nearest(slot)
-    }
+    const first = operation.beside?.carrier?.node
+    if (first !== undefined) return this.#beside(slot, first) ?? this.#nearest(slot)
     const near = operation.consistency !== Consistency.CONSISTENCY_LINEARIZABLE
     return near ? this.#nearest(slot) : this.#leader(slot)
   }
@@ -137,14 +161,15 @@ export class Router implements Dispatch {
   }
 
   /** Another node that serves the place too; undefined where there is none. */
-  linkBeside(place: Place, link: NodeLink): NodeLink | undefined {
+  linkBeside(place: Place, link: object): NodeLink | undefined {
     const slot = this.#slotOf(place)
     return slot === undefined ? undefined : this.#beside(slot, link)
   }
 
   /** A node of the map. @throws OVERLOADED where it is one too many for this client */
   linkTo({ address }: { readonly address: string }): NodeLink {
-    const link = this.#direct ?? this.#pool.get(address)
+    const single = (this.#map?.nodes.length ?? 0) <= 1
+    const link = (single ? this.#direct : undefined) ?? this.#pool.get(address)
     if (link !== undefined) return link
     const message = `this client talks to ${CLIENT_NODES_MAX} nodes already, the most that it can`
     throw new TidemarkError('OVERLOADED', message, { metadata: { limit: String(CLIENT_NODES_MAX) } })
@@ -214,7 +239,7 @@ export class Router implements Dispatch {
     return before?.reachable === true ? before : (reachable ?? this.#anyReachable())
   }
 
-  #beside(slot: Slot, first: NodeLink): NodeLink | undefined {
+  #beside(slot: Slot, first: object): NodeLink | undefined {
     for (const link of this.#linksOf(undefined, slot.nearestFirst.addresses)) {
       if (link !== first && this.#fit(link, slot)) return link
     }
@@ -223,12 +248,12 @@ export class Router implements Dispatch {
 
   // ---- events -------------------------------------------------------------------------------------------------
 
-  lost(link: NodeLink, failure: TidemarkError): void {
+  #lost(link: NodeLink, failure: TidemarkError): void {
     if (failure.reason === 'NODE_UNREACHABLE') return link.lost()
     this.#note(link, undefined, failure)
   }
 
-  refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
+  #refused(link: NodeLink, operation: Operation, failure: TidemarkError): boolean {
     if (!this.#note(link, operation, failure)) return false
     const next = this.#linkFor(operation)
     return next !== link && this.#fit(next, this.#slotOf(operation))
@@ -265,7 +290,7 @@ export class Router implements Dispatch {
   }
 
   onLinkChange(link: NodeLink): void {
-    if (link.up && !this.settled) {
+    if (link.up && !this.#settled) {
       this.#settleTimer ??= setTimeout(() => this.#settle(), CLIENT_MAP_WAIT_MS)
     }
     this.changed()
@@ -278,9 +303,14 @@ export class Router implements Dispatch {
     if (logIdentity !== '') this.#options.onLogIdentity(logIdentity)
     // A node that has just begun may not have one yet.
     if (map.nodes.length === 0 && (this.#map?.nodes.length ?? 0) > 0) return
-    const before = this.#routes.anywhere
     this.#map = map
     this.#noMap = undefined
+    if (this.#options.discover) this.#route(map, from)
+    for (const listener of this.#listeners) listener(map)
+  }
+
+  #route(map: ClusterMap, from: NodeLink): void {
+    const before = this.#routes.anywhere
     this.#routes = new Routes(map, this.#options.place)
     this.#avoidance.forgetPartitions()
     const living = this.#routes.anywhere
@@ -291,7 +321,6 @@ export class Router implements Dispatch {
     this.#direct = single ? (leaving.includes(from) ? this.#pool.must(living) : from) : undefined
     this.#settle()
     for (const link of leaving) link.leave()
-    for (const listener of this.#listeners) listener(map)
   }
 
   #onNoMap(failure: TidemarkError): void {
@@ -301,7 +330,7 @@ export class Router implements Dispatch {
   }
 
   #settle(): void {
-    this.settled = true
+    this.#settled = true
     clearTimeout(this.#settleTimer)
     this.changed()
     for (const pipeline of this.#pool.pipelines()) pipeline.flushSoon()

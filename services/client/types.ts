@@ -23,6 +23,11 @@ export interface ConnectOptions {
    * that lives is enough: it tells the map with the others. Default: 127.0.0.1:7400.
    */
   readonly server?: string | readonly string[]
+  /**
+   * False: talks to the addresses given only, to one at a time, and leaves the routing to the nodes: behind a load balancer, or
+   * where the nodes' own addresses cannot be reached from here. Default: true.
+   */
+  readonly discover?: boolean
   /** Failure domain of this client, such as an availability zone: reads that need no leader prefer replicas there. */
   readonly zone?: string
   /** Default: `default`. */

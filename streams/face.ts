@@ -160,7 +160,14 @@ export interface KeyspaceSettings {
   readonly partitionBy: PartitionBy
   readonly valueBytesMax: number
   readonly packing: boolean
+  /** Of rows that are written without a time to live, milliseconds; 0 = they stay. */
+  readonly defaultTtlMs: number
+  /** Replicas of each partition; fewer where there are fewer nodes. */
+  readonly replication: number
 }
+
+/** What of a keyspace may change: values may only become larger. Where they are placed is fixed for ever. */
+export type KeyspaceChanges = Partial<Omit<KeyspaceSettings, 'partitions' | 'partitionBy'>>
 
 export interface KeyspaceInfo extends KeyspaceSettings {
   readonly name: string
@@ -225,14 +232,34 @@ export interface ReplicaCopies {
   trim(point: TrimPoint, dryRun: boolean): Promise<Trimmed>
 }
 
+export interface UpdateOptions {
+  /** Milliseconds since 1970. */
+  readonly deadline: number
+  /** Only these partitions, of which this node has replicas: its part of an update that another node leads. */
+  readonly partitions?: readonly Partition[] | undefined
+  /** Another node has sent it on: it is not sent on again. */
+  readonly forwarded?: boolean | undefined
+  /** Has nodes that have replicas of these partitions change them; without it every partition must be here. */
+  readonly elsewhere?:
+    ((partitions: readonly Partition[], changes: KeyspaceChanges) => Promise<void>) | undefined
+}
+
 export interface TidemarkNode {
   readonly description: NodeDescription
   /** @throws KEYSPACE_NOT_FOUND */
   keyspace(name: string): Keyspace
   keyspaces(): readonly KeyspaceInfo[]
   createKeyspace(name: string, settings: Partial<KeyspaceSettings>): Promise<KeyspaceInfo>
+  /**
+   * Changes settings in every partition; what is not named stays. One of two updates at once comes first, in all partitions. An update
+   * that fails halfway is finished by the next one.
+   * @throws KEYSPACE_NOT_FOUND, FIELD_INVALID, NOT_LEADER where another node leads partition 0, PARTITION_ELSEWHERE while nobody does
+   */
+  updateKeyspace(name: string, changes: KeyspaceChanges, options: UpdateOptions): Promise<KeyspaceInfo>
   /** Deletes its topic, and so all its rows on all nodes, for ever. @throws KEYSPACE_NOT_FOUND, FIELD_INVALID for "default" */
   deleteKeyspace(name: string): Promise<void>
+  /** Another node has deleted it: looks at the log, and drops it here where that is so. */
+  forgetKeyspace(name: string): Promise<void>
   replicas(): readonly ReplicaStatus[]
   /** True when the log answers, the map has this node, and every replica that the map lists here is live. */
   readonly ready: boolean

@@ -7,7 +7,7 @@ import { must } from './core/assert.ts'
 import type { MapSettings } from './core/cluster-map.ts'
 import { TidemarkError } from './core/errors.ts'
 import { checkKey, checkMutation } from './core/checks.ts'
-import { HISTORY_ROWS_MAX, VALUE_BYTES_MAX, WATCHERS_MAX } from './core/limits.ts'
+import { HISTORY_ROWS_MAX, WATCHERS_MAX } from './core/limits.ts'
 import { partitionOf } from './core/partitioner.ts'
 import { recordAt } from './core/history.ts'
 import type { Mutation, Row } from './core/mutation.ts'
@@ -31,6 +31,7 @@ import type {
 } from './face.ts'
 import { Freshener, provenance } from './freshness.ts'
 import { counted, singleKey } from './keyspace-watch.ts'
+import { DEFAULT_SETTINGS } from './keyspace-settings.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
 import {
@@ -52,6 +53,8 @@ export interface KeyspaceOptions {
   readonly name: string
   readonly topic: string
   readonly partitions: number
+  /** Replicas of each partition where the log does not say how many. */
+  readonly replication: number
   /** Those that this node has; they come and go. */
   readonly replicas: ReadonlyMap<Partition, Replica>
   /** What others say of the keyspace, for when no replica here has read it from the log; undefined: nobody has. */
@@ -77,22 +80,24 @@ export class LocalKeyspace implements Keyspace {
 
   get info(): KeyspaceInfo {
     const { name, topic, partitions } = this.#options
-    const settings = this.settings ?? {
-      partitionBy: { kind: 'key' },
-      valueBytesMax: VALUE_BYTES_MAX,
-      packing: true,
-    }
-    const { partitionBy, valueBytesMax, packing } = settings
-    return { name, topic, partitions, partitionBy, valueBytesMax, packing }
+    const settings = this.settings ?? DEFAULT_SETTINGS
+    const { partitionBy, valueBytesMax, packing, defaultTtlMs } = settings
+    const replication = settings.replication === 0 ? this.#options.replication : settings.replication
+    return { name, topic, partitions, partitionBy, valueBytesMax, packing, defaultTtlMs, replication }
   }
 
   /** Undefined until somebody has read them from the log. */
   get settings(): MapSettings | undefined {
+    return this.ownSettings ?? this.#options.settings()
+  }
+
+  /** As a replica here has read them; undefined where none has. */
+  get ownSettings(): MapSettings | undefined {
     if (this.#informed === undefined || this.#informed.refused !== undefined)
       this.#informed = [...this.#options.replicas.values()].find(
         ({ state, refused }) => state.configured && refused === undefined,
       )
-    return this.#informed?.state ?? this.#options.settings()
+    return this.#informed?.state
   }
 
   /** @throws PARTITION_RESTORING: a guess could read another partition and find nothing there */

@@ -12,25 +12,29 @@ import { BUILDS_AT_ONCE_MAX, TICK_MS, TOPICS_LOOK_MS, TRANSFER_MS } from './core
 import type { Partition } from './core/types.ts'
 import type {
   Keyspace,
+  KeyspaceChanges,
   KeyspaceInfo,
   KeyspaceSettings,
   NodeDescription,
   ReplicaStatus,
   TidemarkNode,
+  UpdateOptions,
 } from './face.ts'
-import { checkKeyspace, differingSetting } from './keyspace-settings.ts'
+import { checkChanges, checkKeyspace, differingSetting } from './keyspace-settings.ts'
 import { sharedAppender } from './log/appender.ts'
 import { Announcer } from './node/announcer.ts'
 import { handedOver } from './node/assignment.ts'
 import type { NodeContext } from './node/context.ts'
 import type { HostedKeyspace } from './node/hosted-keyspace.ts'
 import { DEFAULT_KEYSPACE, Keyspaces, notFound } from './node/keyspaces.ts'
+import { changePartitions, updateKeyspace } from './node/keyspace-update.ts'
 import { Leading } from './node/leading.ts'
 import type { NodeOptions } from './node/options.ts'
 import { lateRead, statusOf } from './node/status.ts'
 import { transferLeadership } from './node/transfer.ts'
 import { Turns } from './node/turns.ts'
 import { claimStore } from './replica/catalogue.ts'
+import type { Replica } from './replica/replica.ts'
 import { Writer } from './replica/writer.ts'
 import { NodeCopies } from './snapshot/node-copies.ts'
 
@@ -234,6 +238,28 @@ class LocalNode implements TidemarkNode {
         metadata: { keyspace: name, field: differing },
       })
     return info
+  }
+
+  async updateKeyspace(
+    name: string,
+    changes: KeyspaceChanges,
+    options: UpdateOptions,
+  ): Promise<KeyspaceInfo> {
+    checkChanges(changes)
+    this.#refuseWhenDraining()
+    const keyspace = this.#keyspaces.get(name)
+    if (keyspace === undefined) throw notFound(name)
+    const { nodeId, log, clock } = this.#options
+    const leads = (replica: Replica): boolean => this.#leading.leads(replica)
+    const context = { nodeId, log, clock, leads, writer: this.#context.writer }
+    if (options.partitions !== undefined)
+      await changePartitions(context, keyspace, options.partitions, changes, options.deadline)
+    else await keyspace.oneByOne(() => updateKeyspace(context, keyspace, changes, options))
+    return keyspace.face.info
+  }
+
+  async forgetKeyspace(name: string): Promise<void> {
+    await this.#keyspaces.forget(name)
   }
 
   async deleteKeyspace(name: string): Promise<void> {

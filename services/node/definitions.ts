@@ -36,8 +36,11 @@ import {
 } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import {
   CreateRequest,
+  KeyspaceServiceDeleteRequest,
+  KeyspaceServiceDescribeRequest,
   KeyspaceServiceService,
   ListRequest,
+  UpdateRequest,
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import {
   CopyRequest,
@@ -153,6 +156,12 @@ export const clusterDefinition = {
 export const keyspaceDefinition = {
   create: { ...KeyspaceServiceService.create, requestDeserialize: small(CreateRequest) },
   list: { ...KeyspaceServiceService.list, requestDeserialize: small(ListRequest) },
+  describe: {
+    ...KeyspaceServiceService.describe,
+    requestDeserialize: small(KeyspaceServiceDescribeRequest),
+  },
+  update: { ...KeyspaceServiceService.update, requestDeserialize: small(UpdateRequest) },
+  delete: { ...KeyspaceServiceService.delete, requestDeserialize: small(KeyspaceServiceDeleteRequest) },
 } as const
 
 const { copy, create, publish, trim } = SnapshotServiceService

@@ -12,12 +12,13 @@ import { VALUE_BYTES_MAX, WATCHERS_MAX } from '../../streams/core/limits.ts'
 import type { Mutation, Outcome, RowMutation, Row, TransactionMutation } from '../../streams/core/mutation.ts'
 import { partitionOf } from '../../streams/core/partitioner.ts'
 import { type Offset, type Partition, epoch, offset, partition } from '../../streams/core/types.ts'
-import { checkKeyspace } from '../../streams/keyspace-settings.ts'
+import { checkChanges, checkKeyspace } from '../../streams/keyspace-settings.ts'
 import type {
   Consistency,
   Freshness,
   KeyRange,
   Keyspace,
+  KeyspaceChanges,
   KeyspaceInfo,
   KeyspaceSettings,
   Provenance,
@@ -27,6 +28,7 @@ import type {
   Token,
   TransactionRead,
   TransactionReads,
+  UpdateOptions,
   Watch,
   WatchEvent,
   WatchMessage,
@@ -142,6 +144,8 @@ export class FakeNode implements TidemarkNode {
       partitionBy: { kind: 'key' },
       valueBytesMax: VALUE_BYTES_MAX,
       packing: true,
+      defaultTtlMs: 0,
+      replication: 3,
       ...settings,
     }
     const known = this.spaces.get(name)
@@ -172,6 +176,29 @@ export class FakeNode implements TidemarkNode {
         checkpoints: [],
       })),
     )
+  }
+
+  async updateKeyspace(
+    name: string,
+    changes: KeyspaceChanges,
+    options: UpdateOptions,
+  ): Promise<KeyspaceInfo> {
+    checkChanges(changes)
+    this.asked.push(
+      `update ${name}${options.partitions === undefined ? '' : ` ${options.partitions.join()}`}`,
+    )
+    const { info } = this.keyspace(name)
+    const away = [...this.elsewhere].map((place) => partition(place))
+    if (options.partitions === undefined && this.elsewhere.has(0))
+      throw new TidemarkError('NOT_LEADER', 'another node leads partition 0')
+    Object.assign(info, changes)
+    if (options.partitions === undefined && away.length > 0) await options.elsewhere?.(away, changes)
+    return info
+  }
+
+  async forgetKeyspace(name: string): Promise<void> {
+    this.asked.push(`forget ${name}`)
+    this.spaces.delete(name)
   }
 
   async deleteKeyspace(name: string): Promise<void> {

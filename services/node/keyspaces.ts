@@ -1,19 +1,25 @@
-/** KeyspaceService: creating and listing keyspaces. The face says which names and settings may be. */
+/** KeyspaceService. The face says which names and settings may be, and what a change means. */
 import {
   type CreateRequest,
   type CreateResponse,
-  type Keyspace as KeyspaceMessage,
+  type KeyspaceServiceDeleteRequest,
+  type KeyspaceServiceDeleteResponse,
+  type KeyspaceServiceDescribeRequest,
+  type KeyspaceServiceDescribeResponse,
   KeyspaceServiceService as methods,
   type ListRequest,
   type ListResponse,
+  type UpdateRequest,
+  type UpdateResponse,
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
-import { asBuffer } from '../../streams/core/bytes.ts'
-import type { KeyspaceInfo, KeyspaceSettings } from '../../streams/face.ts'
-import { type HandlersOf, type Serving, type Unary, unary } from './calls.ts'
+import { type HandlersOf, type Serving, type Unary, deadlineOf, unary } from './calls.ts'
 import type { keyspaceDefinition } from './definitions.ts'
+import { changesOf, keyspaceMessage, settingsOf } from './keyspace-message.ts'
+import { forwardedPartitions, isForwarded } from './routing/hop.ts'
+import { keyspaceName, refuseField } from './validate.ts'
 
 export function keyspaces(serving: Serving): HandlersOf<typeof keyspaceDefinition> {
-  const { node } = serving
+  const { node, local = node } = serving
 
   const create: Unary<CreateRequest, CreateResponse> = async (request) => ({
     keyspace: keyspaceMessage(await node.createKeyspace(request.name, settingsOf(request))),
@@ -23,28 +29,35 @@ export function keyspaces(serving: Serving): HandlersOf<typeof keyspaceDefinitio
     keyspaces: node.keyspaces().map(keyspaceMessage),
   })
 
-  return { create: unary(serving, methods.create, create), list: unary(serving, methods.list, list) }
-}
+  const describe: Unary<KeyspaceServiceDescribeRequest, KeyspaceServiceDescribeResponse> = async (
+    request,
+  ) => ({
+    keyspace: keyspaceMessage(node.keyspace(keyspaceName(request.name)).info),
+  })
 
-/** What is set; the face has the defaults of the rest. */
-function settingsOf(request: CreateRequest): Partial<KeyspaceSettings> {
-  const { partitions, valueBytesMax, partitionByPrefix: separator, packingDisabled } = request
+  const update: Unary<UpdateRequest, UpdateResponse> = async (request, call) => {
+    const partitions = forwardedPartitions(call)
+    const options = { deadline: deadlineOf(call), forwarded: isForwarded(call), partitions }
+    const name = keyspaceName(request.name)
+    return { keyspace: keyspaceMessage(await node.updateKeyspace(name, changesOf(request), options)) }
+  }
+
+  const remove: Unary<KeyspaceServiceDeleteRequest, KeyspaceServiceDeleteResponse> = async (
+    { name, confirmName },
+    call,
+  ) => {
+    if (confirmName !== name)
+      throw refuseField('confirm_name', 'it must say the name again: what is deleted cannot be had back')
+    if (isForwarded(call)) await local.forgetKeyspace(name)
+    else await node.deleteKeyspace(name)
+    return {}
+  }
+
   return {
-    ...(partitions === 0 ? {} : { partitions }),
-    ...(valueBytesMax === 0 ? {} : { valueBytesMax }),
-    partitionBy: separator.length === 0 ? { kind: 'key' } : { kind: 'prefix', separator },
-    packing: !packingDisabled,
+    create: unary(serving, methods.create, create),
+    list: unary(serving, methods.list, list),
+    describe: unary(serving, methods.describe, describe),
+    update: unary(serving, methods.update, update),
+    delete: unary(serving, methods.delete, remove),
   }
 }
-
-const keyspaceMessage = (keyspace: KeyspaceInfo): KeyspaceMessage => ({
-  name: keyspace.name,
-  topic: keyspace.topic,
-  partitions: keyspace.partitions,
-  partitionByPrefix:
-    keyspace.partitionBy.kind === 'prefix' ? asBuffer(keyspace.partitionBy.separator) : Buffer.alloc(0),
-  valueBytesMax: keyspace.valueBytesMax,
-  packingDisabled: !keyspace.packing,
-  replication: 1,
-  defaultTtlMs: 0,
-})

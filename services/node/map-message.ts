@@ -21,7 +21,7 @@ function keyspaceMessage(cluster: string, topic: MapTopic): ClusterMapMessage['k
   const prefix = `${cluster}.`
   const { settings } = topic
   if (settings === undefined || !topic.topic.startsWith(prefix)) return []
-  const { partitionBy, valueBytesMax, packing } = settings
+  const { partitionBy, valueBytesMax, packing, defaultTtlMs } = settings
   return [
     {
       keyspace: {
@@ -32,7 +32,7 @@ function keyspaceMessage(cluster: string, topic: MapTopic): ClusterMapMessage['k
         valueBytesMax,
         packingDisabled: !packing,
         replication: topic.replication,
-        defaultTtlMs: 0,
+        defaultTtlMs,
       },
       placements: topic.placements.map(({ leader = '', replicas, warming }) => ({
         leader,

@@ -27,6 +27,8 @@ const mapOf = (generation: number): ClusterMap => ({
         partitionBy: { kind: 'prefix', separator: Buffer.from('/') },
         valueBytesMax: 9,
         packing: false,
+        defaultTtlMs: 0,
+        replication: 0,
       },
       placements: [{ leader: undefined, replicas: ['a'], warming: ['b'] }],
     },

@@ -135,7 +135,7 @@ describe('a node', () => {
       partitionByPrefix: Buffer.from('/'),
       valueBytesMax: 1000,
       packingDisabled: true,
-      replication: 1,
+      replication: 3,
       defaultTtlMs: 0,
     })
     const listed = await ask<ListResponse>((done) => keyspaces.list(ListRequest.create(), done))

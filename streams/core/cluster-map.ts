@@ -57,14 +57,19 @@ export interface TopicNeeds {
   readonly partitions: number
   /** Replicas wanted for each partition; fewer where there are fewer nodes. */
   readonly replication: number
-  /** The keyspace's settings; undefined until the member has read them from the log. */
+  /** The keyspace's settings; undefined where no replica of the member has read them from the log, unless nobody else has. */
   readonly settings: MapSettings | undefined
 }
 
+/** As the log has them. */
 export interface MapSettings {
   readonly partitionBy: PartitionBy
   readonly valueBytesMax: number
   readonly packing: boolean
+  /** Of rows that are written without a time to live, milliseconds; 0 = they stay. */
+  readonly defaultTtlMs: number
+  /** Replicas wanted of each partition; 0 = what the nodes are set to. */
+  readonly replication: number
 }
 
 /** What a member says of itself. */

@@ -16,6 +16,8 @@ const prefix = (text: string) => ({
   partitionBy: { kind: 'prefix' as const, separator: Buffer.from(text) },
   valueBytesMax: 1,
   packing: true,
+  defaultTtlMs: 0,
+  replication: 0,
 })
 const topic = topicOf('t', 2, 2)
 
@@ -34,6 +36,10 @@ describe('what a member says of itself', () => {
     'settings became known': [
       memberOf('n1', { topics: [topic] }),
       memberOf('n1', { topics: [{ ...topic, settings: prefix('/') }] }),
+    ],
+    'a setting changed': [
+      memberOf('n1', { topics: [{ ...topic, settings: prefix('/') }] }),
+      memberOf('n1', { topics: [{ ...topic, settings: { ...prefix('/'), defaultTtlMs: 1 } }] }),
     ],
     'settings changed': [
       memberOf('n1', { topics: [{ ...topic, settings: prefix('/') }] }),

@@ -1,7 +1,7 @@
 /** Whether what a member says of itself asks for a new map, and when a replica calls itself behind. */
-import { bytesToText } from './bytes.ts'
 import type { HeldReplica, MemberState, TopicNeeds } from './cluster-map.ts'
 import { LEADER_BEHIND_RECORDS, LEADER_NEAR_RECORDS } from './limits.ts'
+import { settingsText } from './map-topics.ts'
 import type { Offset } from './types.ts'
 
 /**
@@ -39,9 +39,7 @@ const placeOf = ({ topic, partition }: { readonly topic: string; readonly partit
 
 function topicText({ topic, identity, partitions, replication, settings }: TopicNeeds): string {
   if (settings === undefined) return JSON.stringify([topic, identity, partitions, replication])
-  const { partitionBy, valueBytesMax, packing } = settings
-  const separator = partitionBy.kind === 'key' ? null : bytesToText(partitionBy.separator)
-  return JSON.stringify([topic, identity, partitions, replication, valueBytesMax, packing, separator])
+  return JSON.stringify([topic, identity, partitions, replication, settingsText(settings)])
 }
 
 function sameSet(left: readonly string[], right: readonly string[]): boolean {

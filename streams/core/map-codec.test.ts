@@ -25,6 +25,8 @@ const MEMBER: MemberState = memberOf('n1', {
         partitionBy: { kind: 'prefix', separator: new Uint8Array([0x2f]) },
         valueBytesMax: 1048576,
         packing: true,
+        defaultTtlMs: 60_000,
+        replication: 2,
       },
     },
   ],
@@ -35,7 +37,7 @@ const MEMBER: MemberState = memberOf('n1', {
   handovers: [{ topic: 't.default', partition: 0 as Partition, to: 'n2' }],
 })
 const MEMBER_TEXT =
-  '{"v":1,"n":["n1","n1.1","n1:7400","z1",0],"t":[["t.default","i1",2,3,[1048576,1,"Lw=="]]],' +
+  '{"v":1,"n":["n1","n1.1","n1:7400","z1",0],"t":[["t.default","i1",2,3,[1048576,1,60000,2,"Lw=="]]],' +
   '"h":[["t.default",[0,7,3],[1,100,5]]],"b":[["t.default",0,"n2.1"]],"o":[["t.default",0,"n2"]]}'
 
 const MAP: ClusterMap = {

@@ -6,7 +6,8 @@
  *              o: [[topic name, partition, to]…] }                                flags: 1 live, 2 leading, 4 behind
  *   map    = { v, g: generation, n: [node…], t: [[…topic, placements, [[partition, handedBy]…]]…] }
  *   node   = [id, incarnation, address, zone, 0 | 1 draining]
- *   topic  = [name, identity, partitions, replication, null | [valueBytesMax, 0 | 1 packing, separator as base64 | absent]]
+ *   topic  = [name, identity, partitions, replication, null | settings]
+ *   settings = [valueBytesMax, 0 | 1 packing, defaultTtlMs, replication as the log has it, separator as base64 | absent]
  *   placements = "leader:replicas:warming" for each partition with ";" between; indexes with "." between
  *
  * Nodes of several versions talk during an upgrade: names and places at the end of lists may be added, readers pass over what they do
@@ -36,6 +37,7 @@ import {
   MAP_TEXT_MAX,
   NODES_MAX,
   PARTITIONS_MAX,
+  TTL_MS_MAX,
 } from './limits.ts'
 import type { Offset, Partition } from './types.ts'
 
@@ -104,10 +106,14 @@ const topicOut = ({ topic, identity, partitions, replication, settings }: TopicN
   settings === undefined ? null : settingsOut(settings),
 ]
 
-const settingsOut = ({ partitionBy, valueBytesMax, packing }: MapSettings): unknown[] => [
-  valueBytesMax,
-  packing ? 1 : 0,
-  ...(partitionBy.kind === 'key' ? [] : [asBuffer(partitionBy.separator).toString('base64')]),
+const settingsOut = (settings: MapSettings): unknown[] => [
+  settings.valueBytesMax,
+  settings.packing ? 1 : 0,
+  settings.defaultTtlMs,
+  settings.replication,
+  ...(settings.partitionBy.kind === 'key'
+    ? []
+    : [asBuffer(settings.partitionBy.separator).toString('base64')]),
 ]
 
 function pack(content: object): Uint8Array {
@@ -232,12 +238,20 @@ function topicIn([topic, identity, partitions, replication, settings]: readonly 
   }
 }
 
-function settingsIn([valueBytesMax, packing, separator]: readonly unknown[]): MapSettings {
+function settingsIn([
+  valueBytesMax,
+  packing,
+  defaultTtlMs,
+  replication,
+  separator,
+]: readonly unknown[]): MapSettings {
   return {
     partitionBy:
       separator === undefined ? { kind: 'key' } : { kind: 'prefix', separator: separatorIn(separator) },
     valueBytesMax: positive(valueBytesMax, Number.MAX_SAFE_INTEGER),
     packing: flag(packing),
+    defaultTtlMs: natural(defaultTtlMs, TTL_MS_MAX),
+    replication: natural(replication, Number.MAX_SAFE_INTEGER),
   }
 }
 

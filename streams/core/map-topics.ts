@@ -5,7 +5,8 @@
  * - A topic that was deleted and created again has two identities for a while. The one that most members say counts (identities have no
  *   order that would tell the newer one); each member looks at the log every few seconds, so all say the new one soon. Replicas count only
  *   if the member that holds them says that identity: those of two identities are never mixed.
- * - Partitions, replication and settings: what most of those say that say the identity.
+ * - Partitions: what most of those say that say the identity. Settings and replication: what most of those say that know the settings
+ *   from a replica of their own; the others repeat nobody, so that a setting that was changed is not held up by those who only heard of it.
  */
 import type { MapSettings, MemberState, TopicNeeds } from './cluster-map.ts'
 import { bytesToText } from './bytes.ts'
@@ -30,14 +31,16 @@ export function agreeOnTopics(members: readonly MemberState[]): AgreedTopic[] {
       const identity = mostSaid([...byMember.values()], (needs) => needs.identity)?.identity ?? ''
       const speakers = [...byMember].filter(([, needs]) => needs.identity === identity)
       const needs = speakers.map(([, one]) => one)
-      const shape = mostSaid(needs, ({ partitions, replication }) => `${partitions}/${replication}`)
-      const settings = needs.flatMap((one) => (one.settings === undefined ? [] : [one.settings]))
+      const informed = needs.filter((one) => one.settings !== undefined)
+      const settings = informed.flatMap((one) => one.settings ?? [])
       return {
         needs: {
           topic,
           identity,
-          partitions: shape?.partitions ?? 0,
-          replication: shape?.replication ?? 0,
+          partitions: mostSaid(needs, (one) => String(one.partitions))?.partitions ?? 0,
+          replication:
+            mostSaid(informed.length > 0 ? informed : needs, (one) => String(one.replication))?.replication ??
+            0,
           settings: mostSaid(settings, settingsText),
         },
         speakers: new Set(speakers.map(([nodeId]) => nodeId)),
@@ -58,9 +61,12 @@ function mostSaid<T>(all: readonly T[], textOf: (one: T) => string): T | undefin
   return first?.[1].one
 }
 
-const settingsText = ({ partitionBy, valueBytesMax, packing }: MapSettings): string =>
+/** Equal for equal settings. */
+export const settingsText = (settings: MapSettings): string =>
   JSON.stringify([
-    partitionBy.kind === 'key' ? null : bytesToText(partitionBy.separator),
-    valueBytesMax,
-    packing,
+    settings.partitionBy.kind === 'key' ? null : bytesToText(settings.partitionBy.separator),
+    settings.valueBytesMax,
+    settings.packing,
+    settings.defaultTtlMs,
+    settings.replication,
   ])

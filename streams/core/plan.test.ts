@@ -212,7 +212,13 @@ describe('the plan', () => {
     })
 
     it('has the settings of those that know them', () => {
-      const settings = { partitionBy: { kind: 'key' as const }, valueBytesMax: 5, packing: false }
+      const settings = {
+        partitionBy: { kind: 'key' as const },
+        valueBytesMax: 5,
+        packing: false,
+        defaultTtlMs: 0,
+        replication: 2,
+      }
       const found = topicsOf([node(w), node(x, '', { topics: [{ ...TWO, settings }] }), node(y)])
       expect(found[0]?.settings).to.deep.equal(settings)
     })

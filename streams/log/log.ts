@@ -87,8 +87,11 @@ export interface Log {
 
   /** Creates the topic where there is none. Safe against two creators at once. @throws KEYSPACE_EXISTS with another partition count. */
   createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription>
-  /** @returns undefined where there is no such topic. */
-  describeTopic(topic: string): Promise<TopicDescription | undefined>
+  /**
+   * @param valueBytesMax - values that it must take; default: VALUE_BYTES_MAX
+   * @returns undefined where there is no such topic.
+   */
+  describeTopic(topic: string, valueBytesMax?: number): Promise<TopicDescription | undefined>
   /** The names of all topics that start with `prefix`. */
   listTopics(prefix: string): Promise<readonly string[]>
   deleteTopic(topic: string): Promise<void>

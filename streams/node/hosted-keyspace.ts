@@ -3,17 +3,18 @@
  * A replica that leaves is taken out of sight first (new calls go elsewhere), then what is on its way gets a moment, then it is
  * closed, then its rows are dropped. A step that failed is tried again later; the map that is obeyed is always the newest.
  */
-import type { ClusterMap, MapPlacement, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
+import type { ClusterMap, MapPlacement, MapSettings, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
 import type { TopicDescription } from '../log/log.ts'
 import { releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
-import { DEFAULT_FORMAT, type KeyspaceFormat, readHead, writeFormat } from './keyspace-setup.ts'
+import { readHead, writeFormat } from './keyspace-setup.ts'
 import { openReplica, openStored } from './open-replica.ts'
 
 /** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
@@ -33,7 +34,8 @@ export class HostedKeyspace {
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
   readonly #unformatted = new Map<Partition, number>()
-  #head: KeyspaceFormat | undefined
+  #head: MapSettings | undefined
+  #changing: Promise<void> = Promise.resolve()
   #map: ClusterMap | undefined
   #placed: MapTopic | undefined
   readonly #closing = new AbortController()
@@ -48,6 +50,7 @@ export class HostedKeyspace {
       name,
       topic: topic.topic,
       partitions: topic.partitions,
+      replication: context.options.replication,
       replicas: this.replicas,
       settings: () => this.#placed?.settings ?? this.#head,
       log,
@@ -70,8 +73,15 @@ export class HostedKeyspace {
   }
 
   /** What the head of the log says, for as long as no replica here and no map knows better. */
-  learn(format: KeyspaceFormat): void {
+  learn(format: MapSettings): void {
     this.#head = format
+  }
+
+  /** Changes of its settings, each after the one before. */
+  oneByOne(change: () => Promise<void>): Promise<void> {
+    const result = this.#changing.then(change)
+    this.#changing = result.catch(() => undefined)
+    return result
   }
 
   /** As the newest map has it; undefined before the first that knows this incarnation of the topic. */
@@ -130,8 +140,9 @@ export class HostedKeyspace {
     const wanted = known?.replication ?? this.#placed?.replication ?? 0
     const replication = wanted === 0 ? this.#context.options.replication : wanted
     if (known === undefined) return { topic, identity, partitions, replication, settings: undefined }
-    const { partitionBy, valueBytesMax, packing } = known
-    return { topic, identity, partitions, replication, settings: { partitionBy, valueBytesMax, packing } }
+    const { partitionBy, valueBytesMax, packing, defaultTtlMs } = known
+    const settings = { partitionBy, valueBytesMax, packing, defaultTtlMs, replication: known.replication }
+    return { topic, identity, partitions, replication, settings }
   }
 
   /** A leader sets up a partition that nobody did: its creator died, or a stranger made the topic. */
@@ -151,7 +162,8 @@ export class HostedKeyspace {
   /** Partition 0 decides for all, as it does for creators. */
   async #setUp(partition: Partition): Promise<void> {
     const { options, appender } = this.#context
-    const format = partition === 0 ? DEFAULT_FORMAT : await readHead(options.log, this.topic, 0 as Partition)
+    const format =
+      partition === 0 ? DEFAULT_SETTINGS : await readHead(options.log, this.topic, 0 as Partition)
     if (typeof format === 'object') await writeFormat(appender, this.topic, partition, format)
   }
 

@@ -2,14 +2,16 @@ import { expect } from 'chai'
 import { encodeBarrier, encodeFormat, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import { draft } from '../core/testing/records.ts'
+import type { MapSettings } from '../core/cluster-map.ts'
 import type { LogTime, NewRecord, Partition } from '../core/types.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import type { Log, TopicDescription } from '../log/log.ts'
 import { openMemoryLog } from '../log/memory.ts'
-import { DEFAULT_FORMAT, type Head, type KeyspaceFormat, readHead, setUpKeyspace } from './keyspace-setup.ts'
+import { type Head, readHead, setUpKeyspace } from './keyspace-setup.ts'
 
 const first = 0 as Partition
-const byPrefix = (separator: string): KeyspaceFormat => ({
-  ...DEFAULT_FORMAT,
+const byPrefix = (separator: string): MapSettings => ({
+  ...DEFAULT_SETTINGS,
   partitionBy: { kind: 'prefix', separator: Buffer.from(separator) },
 })
 const format = (separator: string, version = 1): NewRecord =>
@@ -84,7 +86,7 @@ describe('setting up a keyspace', () => {
         shown(await readHead(log, topic, at as Partition)),
       ),
     )
-  const settled = (settings: KeyspaceFormat | undefined): string | undefined => settings && shown(settings)
+  const settled = (settings: MapSettings | undefined): string | undefined => settings && shown(settings)
 
   it('writes one record into each partition, and none a second time', async () => {
     const { log, topic } = await logWith(3, [])
@@ -112,7 +114,7 @@ describe('setting up a keyspace', () => {
 
   it('leaves alone what it cannot read', async () => {
     const { log, topic } = await logWith(2, [format('/', 2)])
-    expect(await setUpKeyspace({ log, appender: log }, topic, DEFAULT_FORMAT)).to.equal(undefined)
+    expect(await setUpKeyspace({ log, appender: log }, topic, DEFAULT_SETTINGS)).to.equal(undefined)
     expect((await log.offsets(topic.topic, first)).end).to.equal(1)
   })
 })

@@ -5,39 +5,22 @@
  * Partition 0 decides: of two creators at once, whose record is first there has won, and both write its settings to the other
  * partitions. So all partitions agree, also after a creator that died halfway. A record too many does no harm: apply rejects it.
  */
-import { EMPTY } from '../core/bytes.ts'
 import type { MapSettings } from '../core/cluster-map.ts'
 import type { Command, Step } from '../core/command.ts'
 import { FORMAT_VERSION, decodeRecord } from '../core/decode.ts'
 import { encodeFormat } from '../core/encode.ts'
-import { HEAD_RECORDS_MAX, VALUE_BYTES_MAX } from '../core/limits.ts'
-import { partitionOf } from '../core/partitioner.ts'
-import type { Partition } from '../core/types.ts'
+import { HEAD_RECORDS_MAX } from '../core/limits.ts'
+import { partitionOf, separatorOf } from '../core/partitioner.ts'
+import type { Epoch, NewRecord, Partition } from '../core/types.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Log, TopicDescription } from '../log/log.ts'
-
-/** What a `format` record says, as `PartitionState` has it. */
-export interface KeyspaceFormat extends MapSettings {
-  /** Of rows that are written without a time to live; 0 = they stay. */
-  readonly defaultTtlMs: number
-  /** Replicas wanted of each partition; 0 = what the node is set to. */
-  readonly replication: number
-}
-
-/** What holds where nobody set anything else, as in core/state.ts. */
-export const DEFAULT_FORMAT: KeyspaceFormat = {
-  partitionBy: { kind: 'key' },
-  valueBytesMax: VALUE_BYTES_MAX,
-  packing: true,
-  defaultTtlMs: 0,
-  replication: 0,
-}
 
 /**
  * What the first records of a partition settled: its settings, `nothing` yet, or `unknown`: something that cannot be read here any
  * more, or not by this version.
  */
-export type Head = KeyspaceFormat | 'nothing' | 'unknown'
+export type Head = MapSettings | 'nothing' | 'unknown'
 
 /** Reads without progress, about a second each, after which the head of a partition counts as unknown. */
 const IDLE_READS_MAX = 3
@@ -72,7 +55,7 @@ export async function readHead(log: Log, topic: TopicDescription, partition: Par
 /** As `changeFormat` of core/format.ts and `change` of core/apply.ts decide it, for a partition in which nothing is settled yet. */
 function settledBy(command: Command, topic: TopicDescription, partition: Partition): Head | undefined {
   const isHere = (key: Uint8Array): boolean =>
-    partitionOf(key, topic.partitions, DEFAULT_FORMAT.partitionBy) === partition
+    partitionOf(key, topic.partitions, DEFAULT_SETTINGS.partitionBy) === partition
   const changes = (step: Step): boolean =>
     (step.kind === 'put' || step.kind === 'increment') && (step.ifVersion ?? 0) === 0 && isHere(step.key)
   switch (command.kind) {
@@ -81,9 +64,9 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
       return { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }
     }
     case 'row':
-      return changes(command.step) ? DEFAULT_FORMAT : undefined
+      return changes(command.step) ? DEFAULT_SETTINGS : undefined
     case 'pack':
-      return command.steps.some(changes) ? DEFAULT_FORMAT : undefined
+      return command.steps.some(changes) ? DEFAULT_SETTINGS : undefined
     case 'too-new':
       return 'unknown'
     case 'txn':
@@ -109,9 +92,9 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
 export async function setUpKeyspace(
   { log, appender }: { readonly log: Log; readonly appender: Appender },
   topic: TopicDescription,
-  wanted: KeyspaceFormat,
+  wanted: MapSettings,
   isSetUp: (partition: Partition) => boolean = () => false,
-): Promise<KeyspaceFormat | undefined> {
+): Promise<MapSettings | undefined> {
   const first = 0 as Partition
   let head = await readHead(log, topic, first)
   if (head === 'nothing') {
@@ -132,18 +115,24 @@ export async function setUpKeyspace(
 
 export async function writeFormat(
   appender: Appender,
-  { topic }: TopicDescription,
+  { topic }: Pick<TopicDescription, 'topic'>,
   partition: Partition,
-  { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }: KeyspaceFormat,
+  settings: MapSettings,
 ): Promise<void> {
-  const separator = partitionBy.kind === 'prefix' ? partitionBy.separator : EMPTY
-  const record = encodeFormat({
-    version: FORMAT_VERSION,
-    separator,
-    valueBytesMax,
-    packingDisabled: !packing,
-    defaultTtlMs,
-    replication,
-  })
-  await appender.append(partition % appender.lanes, [{ topic, partition, records: [record] }])
+  const records = [formatRecord(settings)]
+  await appender.append(partition % appender.lanes, [{ topic, partition, records }])
 }
+
+/** @param epoch - of the leader, for a record that changes what stands */
+export const formatRecord = (settings: MapSettings, epoch?: Epoch): NewRecord =>
+  encodeFormat(
+    {
+      version: FORMAT_VERSION,
+      separator: separatorOf(settings.partitionBy),
+      valueBytesMax: settings.valueBytesMax,
+      packingDisabled: !settings.packing,
+      defaultTtlMs: settings.defaultTtlMs,
+      replication: settings.replication,
+    },
+    epoch,
+  )

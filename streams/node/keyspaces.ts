@@ -8,17 +8,18 @@
  *                        itself created the new topic, or the map shows live replicas of it (assignment.ts: rebuild)
  */
 import { must } from '../core/assert.ts'
-import type { ClusterMap, MapSettings } from '../core/cluster-map.ts'
+import type { ClusterMap } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { KEYSPACES_MAX } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
 import type { KeyspaceSettings } from '../face.ts'
+import { DEFAULT_SETTINGS, changesOf } from '../keyspace-settings.ts'
 import type { TopicDescription } from '../log/log.ts'
 import { releaseReplica, storedReplicas, sweepBuilds } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import { HostedKeyspace } from './hosted-keyspace.ts'
-import { DEFAULT_FORMAT, readHead, setUpKeyspace } from './keyspace-setup.ts'
+import { readHead, setUpKeyspace } from './keyspace-setup.ts'
 import { Topics } from './topics.ts'
 
 export const DEFAULT_KEYSPACE = 'default'
@@ -58,7 +59,7 @@ export class Keyspaces {
     const settings = await setUpKeyspace(
       { log, appender: this.#context.appender },
       description,
-      DEFAULT_FORMAT,
+      DEFAULT_SETTINGS,
       (partition) => standing.replicas.get(partition)?.state.configured === true,
     )
     if (settings !== undefined) standing.learn(settings)
@@ -96,8 +97,8 @@ export class Keyspaces {
     const { log } = this.#context.options
     const { description, created } = await this.#topics.ensure(name, settings)
     const stands = await setUpKeyspace({ log, appender: this.#context.appender }, description, {
-      ...DEFAULT_FORMAT,
-      ...definedSettings(settings),
+      ...DEFAULT_SETTINGS,
+      ...changesOf(settings),
     })
     return this.#exclusively(async () => {
       const keyspace = await this.#stand(description, created)
@@ -124,6 +125,15 @@ export class Keyspaces {
   }
 
   // ---- what others did ----
+
+  /** Another node says that it has deleted this keyspace: the second witness, if the log misses it too. */
+  async forget(name: string): Promise<void> {
+    const keyspace = this.#hosted.get(name)
+    if (keyspace === undefined) return
+    this.#missing.set(keyspace.topic.topic, MISSING_LOOKS - 1)
+    await this.#looking
+    await this.look()
+  }
 
   /** Looks at the log: joined by whoever asks while one look is running. Never rejects. */
   look(): Promise<void> {
@@ -264,16 +274,6 @@ export class Keyspaces {
     await this.#exclusively(() => Promise.all([...this.#hosted.values()].map((keyspace) => keyspace.close())))
   }
 }
-
-const definedSettings = ({
-  partitionBy,
-  valueBytesMax,
-  packing,
-}: Partial<KeyspaceSettings>): Partial<MapSettings> => ({
-  ...(partitionBy === undefined ? {} : { partitionBy }),
-  ...(valueBytesMax === undefined ? {} : { valueBytesMax }),
-  ...(packing === undefined ? {} : { packing }),
-})
 
 export const notFound = (name: string): TidemarkError =>
   new TidemarkError('KEYSPACE_NOT_FOUND', `there is no keyspace "${name}"`, { metadata: { keyspace: name } })

@@ -7,6 +7,7 @@ import { decodeState } from '../core/state.ts'
 import { draft, logged } from '../core/testing/records.ts'
 import type { Epoch, LogRecord, NewRecord, Offset } from '../core/types.ts'
 import type { Freshness } from '../face.ts'
+import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace } from '../keyspace.ts'
 import type { Log, LogBatch } from '../log/log.ts'
 import { openMemoryStore } from '../store/memory.ts'
@@ -228,8 +229,9 @@ describe('replica', () => {
         name: KEYSPACE,
         topic: 'test.default',
         partitions: 1,
+        replication: 1,
         replicas: new Map([[replica.state.partition, replica]]),
-        settings: () => ({ partitionBy: { kind: 'key' }, valueBytesMax: 1024, packing: true }),
+        settings: () => ({ ...DEFAULT_SETTINGS, valueBytesMax: 1024 }),
         log: script.log,
         writer: new Writer(script.log, systemClock, 'w'),
         clock: systemClock,

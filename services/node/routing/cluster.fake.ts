@@ -3,6 +3,7 @@ import type { ClusterMap } from '../../../streams/core/cluster-map.ts'
 import { must } from '../../../streams/core/assert.ts'
 import { type Partition, partition } from '../../../streams/core/types.ts'
 import type { Freshness, Keyspace } from '../../../streams/face.ts'
+import { DEFAULT_SETTINGS } from '../../../streams/keyspace-settings.ts'
 import { FakeNode } from '../face.fake.ts'
 import { type Served, serveFake } from '../served.fake.ts'
 import { type Door, openDoor } from './door.fake.ts'
@@ -62,7 +63,7 @@ export class FakeCluster {
           identity: 'identity',
           partitions: holders.length,
           replication: 2,
-          settings: { partitionBy: { kind: 'key' }, valueBytesMax: 1024, packing: true },
+          settings: { ...DEFAULT_SETTINGS, valueBytesMax: 1024 },
           placements: holders.map((nodes) => {
             const [leader, ...others] = nodes.map((at) => this.at(at).nodeId)
             return { leader, replicas: leader === undefined ? [] : [leader, ...others], warming: [] }

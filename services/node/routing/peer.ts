@@ -10,6 +10,7 @@ import {
   credentials,
 } from '@grpc/grpc-js'
 import { ClusterServiceClient } from '../../../proto/generated/tidemark/v1/cluster_service.ts'
+import { KeyspaceServiceClient } from '../../../proto/generated/tidemark/v1/keyspace_service.ts'
 import {
   KeyValueServiceClient,
   KeyValueServiceService,
@@ -57,6 +58,7 @@ export class Peer {
   readonly incarnation: string
   readonly #rows: KeyValueServiceClient
   readonly #cluster: ClusterServiceClient
+  readonly #keyspaces: KeyspaceServiceClient
   readonly #pipeline: PeerPipeline
   readonly #calls = new Set<{ cancel(): void }>()
   #doubted = false
@@ -81,7 +83,9 @@ export class Peer {
       answered: () => (this.#doubted = false),
       late: () => this.#late(),
     })
-    this.#cluster = new ClusterServiceClient(address, insecure, { channelOverride: this.#rows.getChannel() })
+    const shared = { channelOverride: this.#rows.getChannel() }
+    this.#cluster = new ClusterServiceClient(address, insecure, shared)
+    this.#keyspaces = new KeyspaceServiceClient(address, insecure, shared)
   }
 
   /** It did not answer when last asked; one caller in PEER_SUSPECT_MS is told otherwise, and finds out. */
@@ -110,6 +114,10 @@ export class Peer {
 
   cluster<Response>(send: Send<ClusterServiceClient, Response>, deadline: number): Promise<Response> {
     return this.#unary(this.#cluster, send, deadline)
+  }
+
+  keyspaces<Response>(send: Send<KeyspaceServiceClient, Response>, deadline: number): Promise<Response> {
+    return this.#unary(this.#keyspaces, send, deadline)
   }
 
   #unary<Client, Response>(

@@ -11,6 +11,10 @@ export class Peers {
     this.#ownId = ownId
   }
 
+  get all(): IterableIterator<Peer> {
+    return this.#peers.values()
+  }
+
   get(nodeId: string): Peer | undefined {
     return this.#peers.get(nodeId)
   }

@@ -3,20 +3,22 @@
  * peers, at most one hop away. What the node says of itself (replicas, readiness, map) stays its own.
  */
 import { randomBytes } from 'node:crypto'
-import type { ClusterMap } from '../../../streams/core/cluster-map.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
 import { CALL_DEADLINE_MS } from '../../../streams/core/limits.ts'
 import type { Partition } from '../../../streams/core/types.ts'
 import type {
   Keyspace,
+  KeyspaceChanges,
   KeyspaceInfo,
   KeyspaceSettings,
   NodeDescription,
   ReplicaStatus,
   TidemarkNode,
+  UpdateOptions,
 } from '../../../streams/face.ts'
 import type { TransferLeadershipResponse } from '../../../proto/generated/tidemark/v1/cluster_service.ts'
 import { keyspaceName } from '../validate.ts'
+import { deleteRouted, updateRouted } from './keyspace-changes.ts'
 import { RoutedKeyspace } from './routed-keyspace.ts'
 import { Router } from './router.ts'
 
@@ -53,8 +55,16 @@ export class RoutedNode implements TidemarkNode {
     return this.local.createKeyspace(name, settings)
   }
 
+  updateKeyspace(name: string, changes: KeyspaceChanges, options: UpdateOptions): Promise<KeyspaceInfo> {
+    return updateRouted(this.local, this.#router, name, changes, options)
+  }
+
   deleteKeyspace(name: string): Promise<void> {
-    return this.local.deleteKeyspace(name)
+    return deleteRouted(this.local, this.#router, name)
+  }
+
+  forgetKeyspace(name: string): Promise<void> {
+    return this.local.forgetKeyspace(name)
   }
 
   replicas(): readonly ReplicaStatus[] {
@@ -84,7 +94,7 @@ export class RoutedNode implements TidemarkNode {
   /** Asks the leader; where none is known, or it is this node, the node itself. */
   async transferLeadership(keyspace: string, partition: Partition, to: string): Promise<string> {
     const { topic } = this.local.keyspace(keyspace).info
-    const leader = leaderOf(this.#router.map, topic, partition)
+    const leader = this.#router.leaderOf(topic, partition)
     const peer = leader === undefined ? undefined : this.#router.peers.get(leader)
     if (peer === undefined) return this.local.transferLeadership(keyspace, partition, to)
     const request = { keyspace: keyspaceName(keyspace), partition, toNode: to }
@@ -106,6 +116,3 @@ export class RoutedNode implements TidemarkNode {
     this.#router.close()
   }
 }
-
-const leaderOf = (map: ClusterMap, topic: string, partition: Partition): string | undefined =>
-  map.topics.find((each) => each.topic === topic)?.placements[partition]?.leader

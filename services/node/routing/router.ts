@@ -1,7 +1,8 @@
 /** What all keyspaces of a routed node share: the newest map, the peers, and ids for writes that are sent on. */
 import { Subject, firstValueFrom, race, timer } from 'rxjs'
 import type { Observable, Subscription } from 'rxjs'
-import { type ClusterMap, EMPTY_MAP } from '../../../streams/core/cluster-map.ts'
+import { type ClusterMap, EMPTY_MAP, type MapPlacement } from '../../../streams/core/cluster-map.ts'
+import type { Partition } from '../../../streams/core/types.ts'
 import { Peers } from './peers.ts'
 import { requestIds } from './request-ids.ts'
 
@@ -24,6 +25,19 @@ export class Router {
       this.map = map
       this.#changed$.next()
     })
+  }
+
+  /** As the map has it; undefined while leadership moves. */
+  leaderOf(topic: string, partition: Partition): string | undefined {
+    return this.#placement(topic, partition)?.leader
+  }
+
+  replicasOf(topic: string, partition: Partition): readonly string[] {
+    return this.#placement(topic, partition)?.replicas ?? []
+  }
+
+  #placement(topic: string, partition: Partition): MapPlacement | undefined {
+    return this.map.topics.find((each) => each.topic === topic)?.placements[partition]
   }
 
   /** Resolves after so many milliseconds, or with the next map. */

@@ -81,6 +81,8 @@ const settings: fc.Arbitrary<MapSettings> = fc.record({
   ),
   valueBytesMax: fc.integer({ min: 1, max: 1 << 24 }),
   packing: fc.boolean(),
+  defaultTtlMs: fc.nat(1 << 30),
+  replication: fc.nat(8),
 })
 
 const needs: fc.Arbitrary<TopicNeeds> = fc.record({

@@ -54,7 +54,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     identity: view.clusterId,
     createTopic: (topic, settings) =>
       topics.createTopic(topic, options.dev ? { ...settings, replication: 1 } : settings),
-    describeTopic: (topic) => topics.describeTopic(topic),
+    describeTopic: (topic, valueBytesMax) => topics.describeTopic(topic, valueBytesMax),
     listTopics: (prefix) => topics.listTopics(prefix),
     deleteTopic: (topic) => topics.deleteTopic(topic),
     trim: (topic, partition, before) => topics.trim(topic, partition, before),

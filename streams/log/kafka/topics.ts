@@ -14,7 +14,7 @@ import type { TopicMetadata } from './metadata-protocol.ts'
 
 export interface Topics {
   createTopic(topic: string, settings: TopicSettings): Promise<TopicDescription>
-  describeTopic(topic: string): Promise<TopicDescription | undefined>
+  describeTopic(topic: string, valueBytesMax?: number): Promise<TopicDescription | undefined>
   listTopics(prefix: string): Promise<readonly string[]>
   deleteTopic(topic: string): Promise<void>
   trim(topic: string, partition: Partition, before: Offset): Promise<void>
@@ -137,7 +137,7 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
       return made
     },
 
-    describeTopic: (topic) => describeTopic(topic),
+    describeTopic,
 
     async listTopics(prefix) {
       const all = await view.allTopics()

@@ -142,7 +142,10 @@ export function grpcError(serving: Serving, caught: unknown): GrpcError {
 export const isFatal = (bug: unknown): boolean =>
   bug instanceof AssertionError || (bug instanceof Error && bug.cause instanceof AssertionError)
 
-/** When the caller stops waiting, milliseconds since 1970; a call without a deadline gets one. */
+/**
+ * When the caller stops waiting, milliseconds since 1970; a call without a deadline gets one. grpc-js ends the call then by a timer of
+ * its own, which no interceptor sees, with DEADLINE_EXCEEDED and no details. Callers miss nothing by that: their own timer fires first.
+ */
 export function deadlineOf(call: { getDeadline(): Date | number }): number {
   const latest = Date.now() + CALL_DEADLINE_MS
   const asked = call.getDeadline()

@@ -35,9 +35,12 @@ export interface MapTopic extends TopicNeeds {
 export interface MapPlacement {
   /** Id of the node that leads; undefined while leadership moves or nobody can. */
   readonly leader: string | undefined
-  /** Nodes that serve a replica, the leader included. */
+  /**
+   * Nodes that serve a live replica, the leader included; by id. A node that is in neither list drops its replica when `replicas` is not
+   * empty and `warming` is, or at once if it is not live. It says so before it deletes anything. One that drains deletes nothing.
+   */
   readonly replicas: readonly string[]
-  /** Nodes that build a replica; they do not serve it yet. */
+  /** Nodes that build a replica; they do not serve it yet. By id; while nobody serves one, the node that is furthest comes first. */
   readonly warming: readonly string[]
   /**
    * The leader got the leadership by a handover: incarnation of the node that asked for it. While that one lives, leadership is not moved

@@ -41,7 +41,7 @@ class Spread {
   readonly #leads: readonly Lead[]
   readonly #loads: number[]
   /** How much of each group each node leads. */
-  readonly #groupLoads = new Map<string, number>()
+  readonly #groupLoads = new Map<number, number>()
   /** Leads that a node could pass on to another, by giver and then taker. */
   #steps: Set<number>[][] = []
   #movable: ReadonlySet<number> = new Set()
@@ -69,6 +69,8 @@ class Spread {
 
   /** Passes on some of `movable` until no chain is left. Ends: each one makes the sum of squares smaller. */
   even(movable: readonly number[]): void {
+    // The usual case, and cheap: nothing is left to do.
+    if (Math.max(...this.#loads) - Math.min(...this.#loads) < 2) return
     this.#movable = new Set(movable)
     this.#steps = this.#loads.map(() => this.#loads.map(() => new Set<number>()))
     for (const at of movable) this.#open(at, this.#leader(at))
@@ -136,7 +138,7 @@ class Spread {
 
   #count(group: number, node: number, by: number): void {
     this.#loads[node] = this.#load(node) + by
-    this.#groupLoads.set(`${group}/${node}`, this.#groupLoad(group, node) + by)
+    this.#groupLoads.set(group * this.#loads.length + node, this.#groupLoad(group, node) + by)
   }
 
   #lead(at: number): Lead {
@@ -152,6 +154,6 @@ class Spread {
   }
 
   #groupLoad(group: number, node: number): number {
-    return this.#groupLoads.get(`${group}/${node}`) ?? 0
+    return this.#groupLoads.get(group * this.#loads.length + node) ?? 0
   }
 }

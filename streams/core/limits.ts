@@ -205,10 +205,10 @@ export const MAP_BYTES_MAX = 256 * KiB
 export const MAP_PLAIN_BYTES = 4 * KiB
 /** Bytes that they may decompress to: a thousand keyspaces of 64 partitions, roughly. */
 export const MAP_INFLATED_BYTES_MAX = 8 * MiB
-/** Records by which a replica may be behind the one that is furthest, and become leader: a moment's work. Kafka Streams has the same. */
-export const LEADER_LAG_RECORDS = 10_000
-/** Records from the end of the log at which a live replica calls itself behind; it is near again within LEADER_LAG_RECORDS. */
-export const LEADER_BEHIND_RECORDS = 10 * LEADER_LAG_RECORDS
+/** Records from the end of the log at which a live replica calls itself behind: it leads only if no other can. */
+export const LEADER_BEHIND_RECORDS = 100_000
+/** Records from the end at which it is near again: a moment's work, and far from the bound above. Kafka Streams has the same. */
+export const LEADER_NEAR_RECORDS = 10_000
 /** Milliseconds between two looks at which topics the log has: keyspaces that others created or deleted show up within this. */
 export const TOPICS_LOOK_MS = 3000
 /** Milliseconds after which a member tells how far its replicas are, though nothing else changed: what an election goes by. */
@@ -225,6 +225,11 @@ export const BUILD_RECORDS_SMALL = 10_000
 export const REBUILD_MS = 60_000
 /** Milliseconds that writes and reads on their way get before their replica moves away from the node. */
 export const GIVE_UP_MS = 2000
+/**
+ * Milliseconds that a node keeps a replica which the map gives to others before it drops it: longer than it takes the group to hear
+ * of a death, so that the copies that the map counts on are there.
+ */
+export const SPARE_MS = 15_000
 /** Milliseconds for a leadership to move where somebody asked for it. */
 export const TRANSFER_MS = 10_000
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { HeldReplica, MemberState } from './cluster-map.ts'
-import { LEADER_BEHIND_RECORDS, LEADER_LAG_RECORDS } from './limits.ts'
+import { LEADER_BEHIND_RECORDS, LEADER_NEAR_RECORDS } from './limits.ts'
 import { changesMap, isBehind } from './map-changes.ts'
 import { memberOf, replicaOf, topicOf } from './testing/members.ts'
 import type { Offset, Partition } from './types.ts'
@@ -80,7 +80,7 @@ describe('what a member says of itself', () => {
     const at = (lag: number, was: boolean): boolean => isBehind(1e6 as Offset, (1e6 + lag) as Offset, was)
     expect(at(LEADER_BEHIND_RECORDS, false)).to.equal(false)
     expect(at(LEADER_BEHIND_RECORDS + 1, false)).to.equal(true)
-    expect(at(LEADER_LAG_RECORDS + 1, true)).to.equal(true)
-    expect(at(LEADER_LAG_RECORDS, true)).to.equal(false)
+    expect(at(LEADER_NEAR_RECORDS + 1, true)).to.equal(true)
+    expect(at(LEADER_NEAR_RECORDS, true)).to.equal(false)
   })
 })

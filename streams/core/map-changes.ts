@@ -1,7 +1,7 @@
 /** Whether what a member says of itself asks for a new map, and when a replica calls itself behind. */
 import { bytesToText } from './bytes.ts'
 import type { HeldReplica, MemberState, TopicNeeds } from './cluster-map.ts'
-import { LEADER_BEHIND_RECORDS, LEADER_LAG_RECORDS } from './limits.ts'
+import { LEADER_BEHIND_RECORDS, LEADER_NEAR_RECORDS } from './limits.ts'
 import type { Offset } from './types.ts'
 
 /**
@@ -32,7 +32,7 @@ export function changesMap(before: MemberState, after: MemberState): boolean {
  * @param end offset that the next record of the log gets, as last seen
  */
 export const isBehind = (applied: Offset, end: Offset, was: boolean): boolean =>
-  end - applied > (was ? LEADER_LAG_RECORDS : LEADER_BEHIND_RECORDS)
+  end - applied > (was ? LEADER_NEAR_RECORDS : LEADER_BEHIND_RECORDS)
 
 const placeOf = ({ topic, partition }: { readonly topic: string; readonly partition: number }): string =>
   `${partition}/${topic}`

@@ -235,12 +235,16 @@ function topicIn([topic, identity, partitions, replication, settings]: readonly 
 function settingsIn([valueBytesMax, packing, separator]: readonly unknown[]): MapSettings {
   return {
     partitionBy:
-      separator === undefined
-        ? { kind: 'key' }
-        : { kind: 'prefix', separator: new Uint8Array(Buffer.from(name(separator), 'base64')) },
+      separator === undefined ? { kind: 'key' } : { kind: 'prefix', separator: separatorIn(separator) },
     valueBytesMax: positive(valueBytesMax, Number.MAX_SAFE_INTEGER),
     packing: flag(packing),
   }
+}
+
+function separatorIn(value: unknown): Uint8Array {
+  const separator = new Uint8Array(Buffer.from(text(value), 'base64'))
+  if (separator.length === 0) throw MALFORMED
+  return separator
 }
 
 const partitionIn = (value: unknown): Partition => natural(value, PARTITIONS_MAX - 1) as Partition

@@ -5,7 +5,8 @@
  * - A topic that was deleted and created again has two identities for a while. The one that most members say counts (identities have no
  *   order that would tell the newer one); each member looks at the log every few seconds, so all say the new one soon. Replicas count only
  *   if the member that holds them says that identity: those of two identities are never mixed.
- * - Partitions, replication and settings: what most of those say that say the identity.
+ * - Partitions, replication and settings: what most of those say that say the identity, and of them those that have read the settings;
+ *   the others repeat what they heard.
  */
 import type { MapSettings, MemberState, TopicNeeds } from './cluster-map.ts'
 import { bytesToText } from './bytes.ts'
@@ -30,7 +31,11 @@ export function agreeOnTopics(members: readonly MemberState[]): AgreedTopic[] {
       const identity = mostSaid([...byMember.values()], (needs) => needs.identity)?.identity ?? ''
       const speakers = [...byMember].filter(([, needs]) => needs.identity === identity)
       const needs = speakers.map(([, one]) => one)
-      const shape = mostSaid(needs, ({ partitions, replication }) => `${partitions}/${replication}`)
+      const informed = needs.filter((one) => one.settings !== undefined)
+      const shape = mostSaid(
+        informed.length > 0 ? informed : needs,
+        ({ partitions, replication }) => `${partitions}/${replication}`,
+      )
       const settings = needs.flatMap((one) => (one.settings === undefined ? [] : [one.settings]))
       return {
         needs: {

@@ -5,19 +5,20 @@
  * One partition at a time, where replicas are (`placeReplicas`):
  * - `targets` are where it belongs (placement.ts), over the nodes that do not drain.
  * - Build before drop: every live replica is listed until all targets are live; then only they are, and the leader until it has given up.
- * - `warming` are the targets that have none live. If none is live anywhere, the holder that is furthest is listed: it has the most rows.
+ * - `warming` are the targets that have none live. If none is live anywhere, the holder that is furthest comes first, target or not: it has
+ *   the most rows.
  *
  * All partitions together, who leads (`even-leaders.ts`):
  * - Who leads keeps it, unless it drains, is behind while another is not, holds no target while all targets are live, hands it over, or
  *   leads more than its even share. Then the map names nobody; when the leader has said that it gave up, the next one names another.
- * - A partition that nobody leads goes to a live replica that is near the furthest one, on the node that leads least.
+ * - A partition that nobody leads goes to the node that leads least of those with a live replica that is not behind. Who is behind says
+ *   so: `applied` of two members was said at different times, and one that has just given up would always seem the furthest.
  * - What was handed over stays where it is while both nodes live, and counts as if it had not been: nothing moves in exchange for it.
  * Counts differ by at most one where replicas permit it. Nothing moves that need not.
  */
 import { must } from './assert.ts'
 import type { ClusterMap, HeldReplica, MapNode, MapPlacement, MapTopic, MemberState } from './cluster-map.ts'
 import { evenLeaders, type Lead } from './even-leaders.ts'
-import { LEADER_LAG_RECORDS } from './limits.ts'
 import { agreeOnTopics, type AgreedTopic } from './map-topics.ts'
 import { targetsOf } from './placement.ts'
 
@@ -25,7 +26,7 @@ export function plan(members: readonly MemberState[], generation: number): Clust
   const newest = new Map(members.map((member) => [member.nodeId, member]))
   const all = [...newest.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1))
   const topics = agreeOnTopics(all)
-  const partitions = topics.flatMap((topic, group) => planTopic(topic, group, all))
+  const partitions = planPartitions(topics, all)
   const leaders = chooseLeaders(partitions, all)
   const placements = partitions.map((partition, at) => placementOf(partition, leaders[at]))
   let from = 0
@@ -80,28 +81,53 @@ interface PartitionPlan {
   readonly wish: Wish | undefined
 }
 
-function planTopic(
-  { needs, speakers }: AgreedTopic,
-  group: number,
+/** Something that a member says of a partition. */
+interface Said<T> {
+  readonly member: MemberState
+  readonly about: T
+}
+
+function byTopic<T extends { readonly topic: string }>(
   members: readonly MemberState[],
-): PartitionPlan[] {
-  const { topic, partitions, replication } = needs
-  const holders = Array.from({ length: partitions }, (): Holder[] => [])
-  const wishes = Array.from({ length: partitions }, () => new Map<string, Wish>())
-  for (const { nodeId, incarnation, draining, held, handovers } of members) {
-    if (!speakers.has(nodeId)) continue
-    const here = held.filter((replica) => replica.topic === topic)
-    for (const replica of new Map(here.map((one) => [one.partition, one])).values())
-      holders[replica.partition]?.push({ nodeId, draining, held: replica })
-    for (const { topic: of, partition, to } of handovers)
-      if (of === topic) wishes[partition]?.set(nodeId, { to, by: nodeId, handedBy: incarnation })
-  }
+  listOf: (member: MemberState) => readonly T[],
+): Map<string, Said<T>[]> {
+  const topics = new Map<string, Said<T>[]>()
+  for (const member of members)
+    for (const about of listOf(member)) {
+      const list = topics.get(about.topic)
+      if (list === undefined) topics.set(about.topic, [{ member, about }])
+      else list.push({ member, about })
+    }
+  return topics
+}
+
+function planPartitions(topics: readonly AgreedTopic[], members: readonly MemberState[]): PartitionPlan[] {
+  const replicas = byTopic(members, ({ held }) => held)
+  const handovers = byTopic(members, (member) => member.handovers)
   const places = members.filter(({ draining }) => !draining)
   const incarnations = new Map(members.map(({ incarnation, nodeId }) => [incarnation, nodeId]))
-  return holders.map((held, partition) => {
-    const targets = targetsOf(topic, partition, places, replication)
-    const asked = wishes[partition] ?? new Map<string, Wish>()
-    return { group, ...placeReplicas(held, targets), ...planLeader(held, targets, asked, incarnations) }
+  return topics.flatMap(({ needs: { topic, partitions, replication }, speakers }, group) => {
+    const holders = Array.from({ length: partitions }, () => new Map<string, Holder>())
+    for (const { member, about } of replicas.get(topic) ?? [])
+      if (speakers.has(member.nodeId))
+        holders[about.partition]?.set(member.nodeId, {
+          nodeId: member.nodeId,
+          draining: member.draining,
+          held: about,
+        })
+    const wishes = Array.from({ length: partitions }, () => new Map<string, Wish>())
+    for (const { member, about } of handovers.get(topic) ?? [])
+      wishes[about.partition]?.set(member.nodeId, {
+        to: about.to,
+        by: member.nodeId,
+        handedBy: member.incarnation,
+      })
+    return holders.map((byNode, partition) => {
+      const targets = targetsOf(topic, partition, places, replication)
+      const held = [...byNode.values()]
+      const asked = wishes[partition] ?? new Map<string, Wish>()
+      return { group, ...placeReplicas(held, targets), ...planLeader(held, targets, asked, incarnations) }
+    })
   })
 }
 
@@ -112,10 +138,8 @@ function placeReplicas(
   const live = holders.filter(({ held }) => held.live)
   if (live.length === 0) {
     const held = furthest(holders)?.nodeId
-    return {
-      replicas: held === undefined ? [] : [held],
-      warming: sorted(targets.filter((to) => to !== held)),
-    }
+    const others = sorted(targets.filter((to) => to !== held))
+    return { replicas: [], warming: held === undefined ? others : [held, ...others] }
   }
   const has = new Set(live.map(({ nodeId }) => nodeId))
   const kept = isBuilt(targets, has)
@@ -147,11 +171,9 @@ function planLeader(
     ),
   )
   const keeps = leader !== undefined && fit.includes(leader)
-  const end = furthest(fit)?.held.applied ?? 0
-  const near = fit.filter(({ held }) => end - held.applied <= LEADER_LAG_RECORDS)
   const options = firstOf(
-    targets.flatMap((to) => near.filter(({ nodeId }) => nodeId === to)),
-    near,
+    targets.flatMap((to) => fit.filter(({ nodeId }) => nodeId === to)),
+    fit,
   ).map(({ nodeId }) => nodeId)
   const asked = (leader === undefined ? [...wishes.values()] : [wishes.get(leader.nodeId)]).find(
     (wish) => wish !== undefined && options.includes(wish.to),

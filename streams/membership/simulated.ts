@@ -25,6 +25,8 @@ const STEP_MS_MAX = 3
 export interface SimulatedCluster {
   /** The newest map that was made, delivered or not. */
   readonly map: ClusterMap
+  /** What the group knows of its members, in the order of joining. */
+  readonly members: readonly MemberState[]
   /** A membership for one more node. */
   member(): Membership
   /** The node hears nothing and is not heard; the others do not know yet. */
@@ -66,6 +68,8 @@ export function simulatedCluster(
   let map = EMPTY_MAP
   let stale = false
   let running = false
+
+  const known = (): MemberState[] => group.flatMap(({ heard }) => heard ?? [])
 
   function step(): boolean {
     const things: (() => void)[] = stale ? [makeMap] : []
@@ -109,11 +113,8 @@ export function simulatedCluster(
 
   function makeMap(): void {
     stale = false
-    map = plan(
-      group.flatMap(({ heard }) => heard ?? []),
-      map.generation + 1,
-    )
-    for (const member of group) member.undelivered = map
+    map = plan(known(), map.generation + 1)
+    for (const member of group) if (member.phase === 'inside') member.undelivered = map
   }
 
   function deliver(member: Member): void {
@@ -142,6 +143,9 @@ export function simulatedCluster(
   return {
     get map() {
       return map
+    },
+    get members() {
+      return known()
     },
     member() {
       const member: Member = {
@@ -181,14 +185,18 @@ export function simulatedCluster(
     },
     heal(nodeId) {
       const member = find(nodeId)
+      if (!member.cut) return
       member.cut = false
-      member.phase = 'joining'
+      // What was made without its word is not for it any more.
+      member.undelivered = undefined
+      if (member.said !== undefined) member.phase = 'joining'
       wake()
     },
     evict(nodeId) {
-      const member = find(nodeId)
-      if (group.includes(member)) leave(member, 'evicted')
-      if (!member.cut) member.phase = 'joining'
+      for (const member of group) if (member.heard?.nodeId === nodeId) leave(member, 'evicted')
+      for (const member of members)
+        if (member.said?.nodeId === nodeId && member.phase === 'evicted' && !member.cut)
+          member.phase = 'joining'
       wake()
     },
     hold(nodeId) {

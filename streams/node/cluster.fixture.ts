@@ -74,6 +74,7 @@ export function openTestCluster(
       partitions: options.partitions ?? 8,
       replication: options.replication ?? 2,
       dev: true,
+      spareMs: 100,
       ...more,
     })
     node.map$.subscribe((newest) => (map = newest))
@@ -193,7 +194,8 @@ export const put = (cluster: TestCluster, key: string, value: string): Promise<v
 
 /** Writes on a node that the map names for the key; tries others until one says that it is applied, as a client would. */
 export async function write(cluster: TestCluster, mutation: RowMutation): Promise<void> {
-  for (const end = Date.now() + 10_000; ; await systemClock.sleep(2)) {
+  const end = Date.now() + 10_000
+  for (;;) {
     const alive = [...cluster.nodes.values()].filter((one) => one.alive)
     const partition = alive[0]?.node.keyspace('default').partitionOf(mutation.key) ?? 0
     const place = placements(cluster)[partition]
@@ -205,7 +207,7 @@ export async function write(cluster: TestCluster, mutation: RowMutation): Promis
       // A node that is killed meanwhile never answers.
       const result = await Promise.race([
         keys?.write(mutation, { deadline: Date.now() + 1000 }),
-        systemClock.sleep(1100).then(() => undefined),
+        systemClock.sleep(1100).then((): undefined => undefined),
       ])
       if (result?.outcome?.status === 'applied') return
     } catch (caught) {
@@ -213,6 +215,7 @@ export async function write(cluster: TestCluster, mutation: RowMutation): Promis
       if (!error.retriable) throw error
     }
     if (Date.now() > end) throw new Error('no node took the write')
+    await systemClock.sleep(2)
   }
 }
 

@@ -90,6 +90,10 @@ class LocalNode implements TidemarkNode {
       changed: () => {
         this.#announcer.changed()
       },
+      announce: () => {
+        this.#announcer.changed()
+        this.#announcer.look(clock.now())
+      },
     }
     this.copies = new NodeCopies({
       ...options,
@@ -131,6 +135,7 @@ class LocalNode implements TidemarkNode {
       })
       const connected = membership.connected$.subscribe((now) => {
         this.#leading.connected = now
+        if (!now) this.#leading.giveUpAll()
       })
       this.#stops.push(() => {
         maps.unsubscribe()
@@ -174,6 +179,7 @@ class LocalNode implements TidemarkNode {
         this.#leading.act(replica, now)
         if (this.#leading.leads(replica)) keyspace.setUpIfForgotten(replica)
       }
+    for (const keyspace of this.#keyspaces.all) keyspace.reviewSpare()
     if (this.#announcer.look(now)) {
       this.#keyspaces.review()
       if ([...this.#keyspaces.replicas()].some(({ stopped }) => stopped?.reason === 'TOPIC_RECREATED'))

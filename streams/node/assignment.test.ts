@@ -26,6 +26,7 @@ describe('the next step for a partition', () => {
     ['leaves alone what others have', none, placed('b', ['b', 'c']), 'keep'],
     ['keeps what it has and should have', running, placed('a', ['a', 'b']), 'keep'],
     ['gives up what enough others have live', running, placed('b', ['b', 'c']), 'close'],
+    ['keeps it while another builds one', running, placed('b', ['b', 'c'], ['d']), 'keep'],
     ['keeps it while too few others are live', running, placed('b', ['b'], ['c']), 'keep'],
     ['keeps it while nobody leads', running, placed(undefined, ['b', 'c']), 'keep'],
     ['keeps it where nobody has a replica', running, placed(undefined, []), 'keep'],

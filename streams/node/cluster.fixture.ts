@@ -74,6 +74,7 @@ export function openTestCluster(
       partitions: options.partitions ?? 8,
       replication: options.replication ?? 2,
       dev: true,
+      spareMs: 100,
       ...more,
     })
     node.map$.subscribe((newest) => (map = newest))
@@ -206,7 +207,7 @@ export async function write(cluster: TestCluster, mutation: RowMutation): Promis
       // A node that is killed meanwhile never answers.
       const result = await Promise.race([
         keys?.write(mutation, { deadline: Date.now() + 1000 }),
-        systemClock.sleep(1100).then(() => undefined),
+        systemClock.sleep(1100).then((): undefined => undefined),
       ])
       if (result?.outcome?.status === 'applied') return
     } catch (caught) {

@@ -5,7 +5,7 @@
  */
 import type { ClusterMap, MapPlacement, MapSettings, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
-import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
+import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS, SPARE_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
 import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
@@ -31,6 +31,8 @@ export class HostedKeyspace {
   /** Those that the store held when the node started: they catch up before the node is ready. */
   readonly #restarted = new Set<Partition>()
   readonly #steps = new Map<Partition, Promise<void>>()
+  /** Replicas that the map gives to others, and since when. */
+  readonly #spareSince = new Map<Partition, number>()
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
   readonly #unformatted = new Map<Partition, number>()
@@ -209,12 +211,28 @@ export class HostedKeyspace {
         : { state: 'stopped', reason: stopped.reason }
     const copies = copiesElsewhere(this.#map, nodeId, this.#placed?.replication ?? 1)
     const step = nextStep(here, nodeId, placement, copies)
+    if (step !== 'close') this.#spareSince.delete(partition)
+    else return this.#isSpent(partition, this.#map) ? step : 'keep'
     if (step !== 'rebuild') return step
     if (stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined) return 'keep'
     // What the map says may be of the old topic still, until this node has looked at the log.
     const built = this.replicas.get(partition)?.state.topicIdentity
     if (stopped?.reason === 'TOPIC_RECREATED' && built === this.topic.identity) return 'keep'
     return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
+  }
+
+  /** It was not needed for long enough, and this node stays: one that drains may come back, and finds what it had. */
+  #isSpent(partition: Partition, map: ClusterMap): boolean {
+    const { nodeId, clock, spareMs = SPARE_MS } = this.#context.options
+    if (map.nodes.find((node) => node.nodeId === nodeId)?.draining === true) return false
+    const since = this.#spareSince.get(partition) ?? clock.now()
+    this.#spareSince.set(partition, since)
+    return clock.now() - since >= spareMs
+  }
+
+  /** Looks again at replicas that are not needed any more. */
+  reviewSpare(): void {
+    for (const partition of this.#spareSince.keys()) this.#advance(partition)
   }
 
   #advance(partition: Partition): void {
@@ -273,7 +291,8 @@ export class HostedKeyspace {
     const replica = this.replicas.get(partition)
     if (replica !== undefined) {
       this.replicas.delete(partition)
-      this.#context.changed()
+      // The others hear of it before anything is deleted.
+      this.#context.announce()
       const deadline = options.clock.now() + GIVE_UP_MS
       while (
         replica.stopped === undefined &&
@@ -283,6 +302,7 @@ export class HostedKeyspace {
         await options.clock.sleep(LOOK_MS)
       await this.#leave(replica, elsewhere(this.name, partition))
     }
+    this.#spareSince.delete(partition)
     releaseReplica(options.store, this.topic.topic, partition)
   }
 }

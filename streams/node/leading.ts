@@ -61,7 +61,7 @@ export class Leading {
       })
   }
 
-  /** The map that named this node is not about this start of it. */
+  /** The map is not about this start of the node, or may not be about it any more: only a newer one can name it again. */
   giveUpAll(): void {
     this.#claims = new Map()
   }
@@ -89,6 +89,8 @@ export class Leading {
   act(replica: Replica, now: number): void {
     const name = nameOf(replica.topic, replica.state.partition)
     const claim = this.#claims.get(name)
+    // What has stopped is given up; a newer map may name it again.
+    if (claim !== undefined && replica.status === 'stopped') this.#claims.set(name, 'lost')
     if (claim === undefined || !this.connected || replica.status !== 'live') return
     const { nodeId, incarnation } = this.#options
     const mine = replica.state.incarnation === incarnation

@@ -87,6 +87,10 @@ class LocalNode implements TidemarkNode {
       changed: () => {
         this.#announcer.changed()
       },
+      announce: () => {
+        this.#announcer.changed()
+        this.#announcer.look(clock.now())
+      },
     }
     this.#leading = new Leading({ nodeId, incarnation, writer, clock })
     this.#keyspaces = new Keyspaces(this.#context)
@@ -123,6 +127,7 @@ class LocalNode implements TidemarkNode {
       })
       const connected = membership.connected$.subscribe((now) => {
         this.#leading.connected = now
+        if (!now) this.#leading.giveUpAll()
       })
       this.#stops.push(() => {
         maps.unsubscribe()
@@ -166,6 +171,7 @@ class LocalNode implements TidemarkNode {
         this.#leading.act(replica, now)
         if (this.#leading.leads(replica)) keyspace.setUpIfForgotten(replica)
       }
+    for (const keyspace of this.#keyspaces.all) keyspace.reviewSpare()
     if (this.#announcer.look(now)) {
       this.#keyspaces.review()
       if ([...this.#keyspaces.replicas()].some(({ stopped }) => stopped?.reason === 'TOPIC_RECREATED'))

@@ -257,6 +257,11 @@ export const BUILD_RECORDS_SMALL = 10_000
 export const REBUILD_MS = 60_000
 /** Milliseconds that writes and reads on their way get before their replica moves away from the node. */
 export const GIVE_UP_MS = 2000
+/**
+ * Milliseconds that a node keeps a replica which the map gives to others before it drops it: longer than it takes the group to hear
+ * of a death, so that the copies that the map counts on are there.
+ */
+export const SPARE_MS = 15_000
 /** Milliseconds for a leadership to move where somebody asked for it. */
 export const TRANSFER_MS = 10_000
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { ClusterMap, MapPlacement } from '../core/cluster-map.ts'
-import { type Here, copiesElsewhere, nextStep } from './assignment.ts'
+import { type Here, copiesElsewhere, handedOver, nextStep } from './assignment.ts'
 
 const placed = (leader: string | undefined, replicas: string[], warming: string[] = []): MapPlacement => ({
   leader,
@@ -11,6 +11,14 @@ const none: Here = { state: 'none' }
 const running: Here = { state: 'running' }
 const corrupt: Here = { state: 'stopped', reason: 'STORE_CORRUPT' }
 
+const node = (nodeId: string, draining = false): ClusterMap['nodes'][number] => ({
+  nodeId,
+  incarnation: '1',
+  address: '',
+  zone: '',
+  draining,
+})
+
 describe('the next step for a partition', () => {
   const cases: readonly [string, Here, MapPlacement, string][] = [
     ['opens what the map lets warm', none, placed('b', ['b'], ['a']), 'open'],
@@ -18,6 +26,7 @@ describe('the next step for a partition', () => {
     ['leaves alone what others have', none, placed('b', ['b', 'c']), 'keep'],
     ['keeps what it has and should have', running, placed('a', ['a', 'b']), 'keep'],
     ['gives up what enough others have live', running, placed('b', ['b', 'c']), 'close'],
+    ['keeps it while another builds one', running, placed('b', ['b', 'c'], ['d']), 'keep'],
     ['keeps it while too few others are live', running, placed('b', ['b'], ['c']), 'keep'],
     ['keeps it while nobody leads', running, placed(undefined, ['b', 'c']), 'keep'],
     ['keeps it where nobody has a replica', running, placed(undefined, []), 'keep'],
@@ -43,13 +52,6 @@ describe('the next step for a partition', () => {
     })
 
   it('asks for as many copies elsewhere as there can be, and for one at least', () => {
-    const node = (nodeId: string, draining = false): ClusterMap['nodes'][number] => ({
-      nodeId,
-      incarnation: '1',
-      address: '',
-      zone: '',
-      draining,
-    })
     const map = (...nodes: ClusterMap['nodes'][number][]): ClusterMap => ({
       generation: 1,
       nodes,
@@ -59,5 +61,28 @@ describe('the next step for a partition', () => {
     expect(copiesElsewhere(map(node('a'), node('b'), node('c')), 'a', 3)).to.equal(2)
     expect(copiesElsewhere(map(node('a'), node('b'), node('c', true)), 'a', 3)).to.equal(1)
     expect(copiesElsewhere(map(node('a')), 'a', 3)).to.equal(1)
+  })
+
+  it('is to leave once others lead whatever they can lead', () => {
+    const map = (...places: MapPlacement[]): ClusterMap => ({
+      generation: 1,
+      nodes: [node('a', true), node('b'), node('c', true)],
+      topics: [
+        {
+          topic: 't',
+          identity: '1',
+          partitions: places.length,
+          replication: 2,
+          settings: undefined,
+          placements: places,
+        },
+      ],
+    })
+    expect(handedOver(map(placed('b', ['a', 'b'])), 'a')).to.equal(true)
+    expect(handedOver(map(placed('b', ['a', 'b']), placed('a', ['a', 'b'])), 'a'), 'it leads one').to.equal(
+      false,
+    )
+    expect(handedOver(map(placed(undefined, ['a', 'b'])), 'a'), 'nobody leads one').to.equal(false)
+    expect(handedOver(map(placed('a', ['a', 'c'], ['b'])), 'a'), 'nobody can').to.equal(true)
   })
 })

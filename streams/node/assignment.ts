@@ -3,9 +3,10 @@
  *
  *   the map names it       nothing here              → open
  *   (replicas, warming)    damaged, others are live  → rebuild: the rows here are worth nothing, those elsewhere are right
- *   the map names others   something here            → close, once enough of them are live
+ *   the map names others   something here            → close, once enough of them are live and none is being built
  *
  * The last live replica is never given up: with nobody in the lead nobody is known to be live, and then nothing is dropped.
+ * Closing can wait (hosted-keyspace.ts): the map may count on a node that is dead already.
  */
 import type { ClusterMap, MapPlacement } from '../core/cluster-map.ts'
 import type { Reason } from '../core/errors.ts'
@@ -19,7 +20,12 @@ export type Here =
 export type Step = 'keep' | 'open' | 'rebuild' | 'close'
 
 /** What another replica, or the log as it stands, can make good. The other reasons are for people to look at. */
-const REBUILT: ReadonlySet<Reason> = new Set(['STORE_CORRUPT', 'TOPIC_RECREATED', 'LOG_TRIMMED'])
+const REBUILT: ReadonlySet<Reason> = new Set([
+  'STORE_CORRUPT',
+  'REPLICA_DIVERGED',
+  'TOPIC_RECREATED',
+  'LOG_TRIMMED',
+])
 
 /** @param copies - live replicas that must be elsewhere before the one here is given up */
 export function nextStep(here: Here, nodeId: string, placement: MapPlacement, copies: number): Step {
@@ -29,7 +35,7 @@ export function nextStep(here: Here, nodeId: string, placement: MapPlacement, co
   const elsewhere =
     leader === undefined || leader === nodeId ? 0 : replicas.filter((id) => id !== nodeId).length
   if (named) return here.state === 'stopped' && REBUILT.has(here.reason) && elsewhere > 0 ? 'rebuild' : 'keep'
-  return elsewhere >= copies ? 'close' : 'keep'
+  return elsewhere >= copies && warming.length === 0 ? 'close' : 'keep'
 }
 
 /** As many as the keyspace asks for, as far as there are nodes that stay. */

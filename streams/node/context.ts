@@ -19,4 +19,6 @@ export interface NodeContext {
   readonly builds: Turns
   /** Something happened that the other members should hear of. */
   readonly changed: () => void
+  /** Tells them now. */
+  readonly announce: () => void
 }

@@ -5,7 +5,7 @@
  */
 import type { ClusterMap, MapPlacement, MapSettings, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
-import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS } from '../core/limits.ts'
+import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS, SPARE_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
 import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
@@ -14,7 +14,7 @@ import { releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
-import { writeFormat } from './keyspace-setup.ts'
+import { readHead, writeFormat } from './keyspace-setup.ts'
 import { openReplica, openStored } from './open-replica.ts'
 
 /** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
@@ -31,6 +31,8 @@ export class HostedKeyspace {
   /** Those that the store held when the node started: they catch up before the node is ready. */
   readonly #restarted = new Set<Partition>()
   readonly #steps = new Map<Partition, Promise<void>>()
+  /** Replicas that the map gives to others, and since when. */
+  readonly #spareSince = new Map<Partition, number>()
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
   readonly #unformatted = new Map<Partition, number>()
@@ -73,8 +75,8 @@ export class HostedKeyspace {
   }
 
   /** What the head of the log says, for as long as no replica here and no map knows better. */
-  learn(settings: MapSettings): void {
-    this.#head = settings
+  learn(format: MapSettings): void {
+    this.#head = format
   }
 
   /** Changes of its settings, each after the one before. */
@@ -82,20 +84,6 @@ export class HostedKeyspace {
     const result = this.#changing.then(change)
     this.#changing = result.catch(() => undefined)
     return result
-  }
-
-  /** What this node tells the others of it. */
-  get needs(): TopicNeeds {
-    const { topic, identity, partitions } = this.topic
-    const known = this.face.ownSettings ?? this.#head
-    const wanted = known?.replication ?? 0
-    return {
-      topic,
-      identity,
-      partitions,
-      replication: wanted === 0 ? this.#context.options.replication : wanted,
-      settings: this.face.ownSettings ?? (this.#placed?.settings === undefined ? this.#head : undefined),
-    }
   }
 
   /** As the newest map has it; undefined before the first that knows this incarnation of the topic. */
@@ -141,23 +129,44 @@ export class HostedKeyspace {
     )
   }
 
+  /**
+   * What this node says of it to the others: what a replica here has read. Who has none says nothing, or an old setting could echo for
+   * ever; the head of the log counts only until the map knows better.
+   */
+  get needs(): TopicNeeds {
+    const { topic, identity, partitions } = this.topic
+    const informed = [...this.replicas.values()].find(
+      ({ state, refused }) => state.configured && refused === undefined,
+    )
+    const known = informed?.state ?? (this.#placed?.settings === undefined ? this.#head : undefined)
+    const wanted = known?.replication ?? this.#placed?.replication ?? 0
+    const replication = wanted === 0 ? this.#context.options.replication : wanted
+    if (known === undefined) return { topic, identity, partitions, replication, settings: undefined }
+    const { partitionBy, valueBytesMax, packing, defaultTtlMs } = known
+    const settings = { partitionBy, valueBytesMax, packing, defaultTtlMs, replication: known.replication }
+    return { topic, identity, partitions, replication, settings }
+  }
+
   /** A leader sets up a partition that nobody did: its creator died, or a stranger made the topic. */
-  setUpIfForgotten(replica: Replica): void {
-    const { clock, telemetry } = this.#context.options
-    const { partition, configured } = replica.state
+  setUpIfForgotten({ state: { partition, configured } }: Replica): void {
     if (configured) return
+    const { clock, telemetry } = this.#context.options
     const now = clock.now()
     const due = this.#unformatted.get(partition) ?? now + FORMAT_GRACE_MS
-    this.#unformatted.set(partition, due)
-    // Partition 0 decides for all, as it does for creators.
-    const settings = this.face.settings ?? (partition === 0 ? DEFAULT_SETTINGS : undefined)
-    if (now < due || settings === undefined) return
-    this.#unformatted.set(partition, now + FORMAT_GRACE_MS)
-    writeFormat(this.#context.appender, this.topic, partition, settings).catch((caught: unknown) => {
-      telemetry.trouble(
-        `partition ${partition} of ${this.topic.topic} is not set up: ${TidemarkError.from(caught).message}`,
-      )
+    this.#unformatted.set(partition, now < due ? due : now + FORMAT_GRACE_MS)
+    if (now < due) return
+    this.#setUp(partition).catch((caught: unknown) => {
+      const { message } = TidemarkError.from(caught)
+      telemetry.trouble(`partition ${partition} of ${this.topic.topic} is not set up: ${message}`)
     })
+  }
+
+  /** Partition 0 decides for all, as it does for creators. */
+  async #setUp(partition: Partition): Promise<void> {
+    const { options, appender } = this.#context
+    const format =
+      partition === 0 ? DEFAULT_SETTINGS : await readHead(options.log, this.topic, 0 as Partition)
+    if (typeof format === 'object') await writeFormat(appender, this.topic, partition, format)
   }
 
   /** Leaves the rows where they are. Idempotent. */
@@ -202,9 +211,28 @@ export class HostedKeyspace {
         : { state: 'stopped', reason: stopped.reason }
     const copies = copiesElsewhere(this.#map, nodeId, this.#placed?.replication ?? 1)
     const step = nextStep(here, nodeId, placement, copies)
+    if (step !== 'close') this.#spareSince.delete(partition)
+    else return this.#isSpent(partition, this.#map) ? step : 'keep'
     if (step !== 'rebuild') return step
     if (stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined) return 'keep'
+    // What the map says may be of the old topic still, until this node has looked at the log.
+    const built = this.replicas.get(partition)?.state.topicIdentity
+    if (stopped?.reason === 'TOPIC_RECREATED' && built === this.topic.identity) return 'keep'
     return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
+  }
+
+  /** It was not needed for long enough, and this node stays: one that drains may come back, and finds what it had. */
+  #isSpent(partition: Partition, map: ClusterMap): boolean {
+    const { nodeId, clock, spareMs = SPARE_MS } = this.#context.options
+    if (map.nodes.find((node) => node.nodeId === nodeId)?.draining === true) return false
+    const since = this.#spareSince.get(partition) ?? clock.now()
+    this.#spareSince.set(partition, since)
+    return clock.now() - since >= spareMs
+  }
+
+  /** Looks again at replicas that are not needed any more. */
+  reviewSpare(): void {
+    for (const partition of this.#spareSince.keys()) this.#advance(partition)
   }
 
   #advance(partition: Partition): void {
@@ -263,7 +291,8 @@ export class HostedKeyspace {
     const replica = this.replicas.get(partition)
     if (replica !== undefined) {
       this.replicas.delete(partition)
-      this.#context.changed()
+      // The others hear of it before anything is deleted.
+      this.#context.announce()
       const deadline = options.clock.now() + GIVE_UP_MS
       while (
         replica.stopped === undefined &&
@@ -273,6 +302,7 @@ export class HostedKeyspace {
         await options.clock.sleep(LOOK_MS)
       await this.#leave(replica, elsewhere(this.name, partition))
     }
+    this.#spareSince.delete(partition)
     releaseReplica(options.store, this.topic.topic, partition)
   }
 }

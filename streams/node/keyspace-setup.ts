@@ -52,7 +52,7 @@ export async function readHead(log: Log, topic: TopicDescription, partition: Par
   }
 }
 
-/** As `performFormat` and `change` of core/apply.ts decide it, for a partition in which nothing is settled yet. */
+/** As `changeFormat` of core/format.ts and `change` of core/apply.ts decide it, for a partition in which nothing is settled yet. */
 function settledBy(command: Command, topic: TopicDescription, partition: Partition): Head | undefined {
   const isHere = (key: Uint8Array): boolean =>
     partitionOf(key, topic.partitions, DEFAULT_SETTINGS.partitionBy) === partition

@@ -10,16 +10,17 @@
 import { must } from '../core/assert.ts'
 import type { ClusterMap } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
-import { KEYSPACES_MAX, VALUE_BYTES_MAX } from '../core/limits.ts'
+import { KEYSPACES_MAX } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
 import type { KeyspaceSettings } from '../face.ts'
-import { DEFAULT_SETTINGS, changesOf, isKeyspaceName } from '../keyspace-settings.ts'
+import { DEFAULT_SETTINGS, changesOf } from '../keyspace-settings.ts'
 import type { TopicDescription } from '../log/log.ts'
 import { releaseReplica, storedReplicas, sweepBuilds } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import { HostedKeyspace } from './hosted-keyspace.ts'
 import { readHead, setUpKeyspace } from './keyspace-setup.ts'
+import { Topics } from './topics.ts'
 
 export const DEFAULT_KEYSPACE = 'default'
 /** Looks in a row that must miss a topic before its rows are dropped: a broker may not have heard of it yet. */
@@ -27,7 +28,7 @@ const MISSING_LOOKS = 2
 
 export class Keyspaces {
   readonly #context: NodeContext
-  readonly #prefix: string
+  readonly #topics: Topics
   readonly #hosted = new Map<string, HostedKeyspace>()
   readonly #missing = new Map<string, number>()
   /** Topics that are not served, of which was told. */
@@ -38,20 +39,20 @@ export class Keyspaces {
 
   constructor(context: NodeContext) {
     this.#context = context
-    this.#prefix = `${context.options.cluster}.`
+    this.#topics = new Topics(context.options)
   }
 
   /** What stands in the log and in the store. @throws TOPIC_UNSAFE, LOG_UNAVAILABLE */
   async open(): Promise<void> {
     const { log, store, partitions } = this.#context.options
     sweepBuilds(store)
-    const { description } = await this.#ensureTopic(DEFAULT_KEYSPACE, { partitions })
+    const { description } = await this.#topics.ensure(DEFAULT_KEYSPACE, { partitions })
     const topics = [description]
-    for (const topic of await log.listTopics(this.#prefix)) {
-      const name = this.#nameOf(topic)
+    for (const topic of await log.listTopics(this.#topics.prefix)) {
+      const name = this.#topics.nameOf(topic)
       if (name === undefined || name === DEFAULT_KEYSPACE) continue
       const found = await log.describeTopic(topic)
-      if (found !== undefined) topics.push(this.#safe(found))
+      if (found !== undefined) topics.push(this.#topics.safe(found))
     }
     await Promise.all(topics.map((topic) => this.#exclusively(() => this.#stand(topic))))
     const standing = must(this.get(DEFAULT_KEYSPACE), 'the default keyspace')
@@ -80,7 +81,7 @@ export class Keyspaces {
     this.#map = map
     for (const keyspace of this.#hosted.values()) keyspace.obey(map)
     const known = (topic: string, identity: string): boolean =>
-      this.#hosted.get(this.#nameOf(topic) ?? '')?.topic.identity === identity
+      this.#hosted.get(this.#topics.nameOf(topic) ?? '')?.topic.identity === identity
     if (map.topics.some(({ topic, identity }) => !known(topic, identity))) void this.look()
   }
 
@@ -94,7 +95,7 @@ export class Keyspaces {
   async create(name: string, settings: Partial<KeyspaceSettings>): Promise<HostedKeyspace> {
     if (!this.#hosted.has(name)) this.#checkRoom()
     const { log } = this.#context.options
-    const { description, created } = await this.#ensureTopic(name, settings)
+    const { description, created } = await this.#topics.ensure(name, settings)
     const stands = await setUpKeyspace({ log, appender: this.#context.appender }, description, {
       ...DEFAULT_SETTINGS,
       ...changesOf(settings),
@@ -149,9 +150,9 @@ export class Keyspaces {
 
   async #look(): Promise<void> {
     const { log } = this.#context.options
-    const topics = new Set(await log.listTopics(this.#prefix))
+    const topics = new Set(await log.listTopics(this.#topics.prefix))
     for (const topic of topics) {
-      const name = this.#nameOf(topic)
+      const name = this.#topics.nameOf(topic)
       if (name === undefined || (this.#hosted.has(name) && !this.#isDoubtful(name))) continue
       const found = await log.describeTopic(topic)
       if (found !== undefined) await this.#discover(found)
@@ -169,8 +170,8 @@ export class Keyspaces {
 
   async #discover(found: TopicDescription): Promise<void> {
     try {
-      if (!this.#hosted.has(this.#nameOf(found.topic) ?? '')) this.#checkRoom()
-      await this.#stand(this.#safe(found))
+      if (!this.#hosted.has(this.#topics.nameOf(found.topic) ?? '')) this.#checkRoom()
+      await this.#stand(this.#topics.safe(found))
       this.#refused.delete(found.topic)
     } catch (caught) {
       const { reason, message } = TidemarkError.from(caught)
@@ -207,7 +208,7 @@ export class Keyspaces {
     const { store } = this.#context.options
     const gone = new Set<string>()
     for (const { topic } of storedReplicas(store)) {
-      const name = this.#nameOf(topic)
+      const name = this.#topics.nameOf(topic)
       if (name !== undefined && !topics.has(topic) && !this.#hosted.has(name)) gone.add(topic)
     }
     for (const topic of gone) {
@@ -236,7 +237,7 @@ export class Keyspaces {
    * @param created - by this node, just now: what the store has under its name is of another one, and nobody wants it back
    */
   async #stand(topic: TopicDescription, created = false): Promise<HostedKeyspace> {
-    const name = must(this.#nameOf(topic.topic), 'the name of a keyspace')
+    const name = must(this.#topics.nameOf(topic.topic), 'the name of a keyspace')
     const known = this.#hosted.get(name)
     if (known?.topic.identity === topic.identity) return known
     if (known !== undefined) {
@@ -262,44 +263,10 @@ export class Keyspaces {
     this.#context.changed()
   }
 
-  async #ensureTopic(
-    name: string,
-    settings: Partial<KeyspaceSettings>,
-  ): Promise<{ readonly description: TopicDescription; readonly created: boolean }> {
-    const { log, partitions, replication, dev } = this.#context.options
-    const topic = `${this.#prefix}${name}`
-    const found = await log.describeTopic(topic)
-    if (found !== undefined) return { description: this.#safe(found), created: false }
-    const description = await log.createTopic(topic, {
-      partitions: settings.partitions ?? partitions,
-      valueBytesMax: settings.valueBytesMax ?? VALUE_BYTES_MAX,
-      replication: dev ? 1 : replication,
-    })
-    return { description: this.#safe(description), created: true }
-  }
-
-  /** @throws TOPIC_UNSAFE */
-  #safe(description: TopicDescription): TopicDescription {
-    const { topic, unsafe } = description
-    if (this.#context.options.dev || unsafe.length === 0) return description
-    throw new TidemarkError(
-      'TOPIC_UNSAFE',
-      `topic ${topic} can lose acknowledged writes: ${unsafe.join('; ')}. ` +
-        'On a development machine TIDEMARK_DEV=1 serves it all the same',
-      { metadata: { topic } },
-    )
-  }
-
   /** @throws OVERLOADED */
   #checkRoom(): void {
     if (this.#hosted.size < KEYSPACES_MAX) return
     throw new TidemarkError('OVERLOADED', `the node has ${KEYSPACES_MAX} keyspaces, its bound`)
-  }
-
-  /** Undefined for a topic that is no keyspace of this cluster. */
-  #nameOf(topic: string): string | undefined {
-    const name = topic.startsWith(this.#prefix) ? topic.slice(this.#prefix.length) : ''
-    return isKeyspaceName(name) ? name : undefined
   }
 
   /** Closes all replicas; what the store has stays. */

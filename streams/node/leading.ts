@@ -10,8 +10,8 @@
  * It acts only while it holds, and while membership knows that it is not taken for dead.
  */
 import type { ClusterMap, Handover } from '../core/cluster-map.ts'
-import { encodeLead, encodeTick } from '../core/encode.ts'
-import type { NewRecord, Partition } from '../core/types.ts'
+import { encodeLead, encodeMark, encodeTick } from '../core/encode.ts'
+import type { NewRecord, Offset, Partition } from '../core/types.ts'
 import type { Clock } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Writer } from '../replica/writer.ts'
@@ -40,6 +40,8 @@ export class Leading {
   #handedBy = new Map<string, string>()
   /** When the leader may act next on a replica; Infinity while it does. */
   readonly #nextAct = new WeakMap<Replica, number>()
+  /** The newest checkpoint that this node marked in the log. */
+  readonly #marked = new WeakMap<Replica, Offset>()
   readonly #handovers = new Map<string, Handover>()
 
   constructor(options: LeadingOptions) {
@@ -59,7 +61,7 @@ export class Leading {
       })
   }
 
-  /** The map that named this node is not about this start of it. */
+  /** The map is not about this start of the node, or may not be about it any more: only a newer one can name it again. */
   giveUpAll(): void {
     this.#claims = new Map()
   }
@@ -83,10 +85,12 @@ export class Leading {
     )
   }
 
-  /** Looks what is to be done as leader of the replica: take it, or expire the rows that are due in an idle partition. */
+  /** Does what is to be done as leader of the replica: takes it, expires rows that are due in an idle partition, marks checkpoints. */
   act(replica: Replica, now: number): void {
     const name = nameOf(replica.topic, replica.state.partition)
     const claim = this.#claims.get(name)
+    // What has stopped is given up; a newer map may name it again.
+    if (claim !== undefined && replica.status === 'stopped') this.#claims.set(name, 'lost')
     if (claim === undefined || !this.connected || replica.status !== 'live') return
     const { nodeId, incarnation } = this.#options
     const mine = replica.state.incarnation === incarnation
@@ -101,12 +105,17 @@ export class Leading {
       return
     }
     if (!mine) this.#claims.set(name, 'lost')
-    else if (claim === 'held' && replica.nextDue() <= Math.max(now, replica.state.time))
-      this.#write(replica, encodeTick(replica.state.epoch), now)
+    if (!mine || claim !== 'held') return
+    const { epoch, time, checkpoints } = replica.state
+    const newest = checkpoints.at(-1)
+    if (replica.nextDue() <= Math.max(now, time)) this.#write(replica, encodeTick(epoch), now)
+    // The other replicas hold their chain against it.
+    else if (newest !== undefined && newest.at > (this.#marked.get(replica) ?? epoch))
+      this.#write(replica, encodeMark(newest, epoch), now, () => this.#marked.set(replica, newest.at))
   }
 
   /** One control record at a time for each replica; a failed one is tried again at a later look. */
-  #write(replica: Replica, record: NewRecord, now: number, applied = (): void => undefined): void {
+  #write(replica: Replica, record: NewRecord, now: number, applied: () => void = () => undefined): void {
     if (now < (this.#nextAct.get(replica) ?? 0)) return
     this.#nextAct.set(replica, Infinity)
     this.#options.writer.control(replica, record, now + ACT_DEADLINE_MS).then(

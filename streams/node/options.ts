@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly replication: number
   /** Development: topics that can lose acknowledged writes are served all the same. */
   readonly dev: boolean
+  /** By default SPARE_MS of limits.ts. */
+  readonly spareMs?: number | undefined
   /** Builds a replica from something better than the whole log; without it, or where it finds nothing, the log is replayed. */
   readonly bootstrap?: Bootstrap | undefined
 }

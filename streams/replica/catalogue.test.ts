@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import { TidemarkError } from '../core/errors.ts'
-import { replicaSpan } from '../core/keys.ts'
+import { replicaSpan, rowKey } from '../core/keys.ts'
 import type { Partition } from '../core/types.ts'
 import { openMemoryStore } from '../store/memory.ts'
-import { claimStore, prefixOf } from './catalogue.ts'
+import { claimStore, prefixOf, releaseReplica, storedReplicas, sweepBuilds } from './catalogue.ts'
 
 const owner = { cluster: 'tidemark', nodeId: 'n1', logIdentity: 'log-1' }
 const refusal = (act: () => void): TidemarkError | undefined => {
@@ -66,6 +66,54 @@ describe('catalogue of a data directory', () => {
         Buffer.from(prefixOf(store, topic, partition as Partition)).toString('hex'),
       )
     expect(again.reverse()).to.deep.equal(given)
+  })
+
+  it('lists replicas, and forgets one with all its rows in one step', () => {
+    const store = openMemoryStore()
+    const places = [
+      ['a', 0],
+      ['a', 300],
+      ['b.c', 7],
+    ] as const
+    const rowIn = (prefix: Uint8Array): Buffer => rowKey(prefix, Buffer.from('k'))
+    for (const [topic, partition] of places) {
+      const batch = store.batch()
+      batch.put(rowIn(prefixOf(store, topic, partition as Partition)), Buffer.from('v'))
+      store.write(batch)
+    }
+    const listed = (): string[] =>
+      storedReplicas(store).map(({ topic, partition, prefix }) => {
+        const [row] = store.getMany([rowIn(prefix)])
+        return `${topic}/${partition}=${Buffer.from(row ?? []).toString()}`
+      })
+    expect(listed()).to.deep.equal(['a/0=v', 'a/300=v', 'b.c/7=v'])
+    const [, given] = storedReplicas(store)
+    releaseReplica(store, 'a', 300 as Partition)
+    releaseReplica(store, 'a', 300 as Partition)
+    expect(listed()).to.deep.equal(['a/0=v', 'b.c/7=v'])
+    expect(store.getMany([rowIn(given?.prefix ?? Buffer.alloc(4))])).to.deep.equal([undefined])
+    expect(sweepBuilds(store), 'nothing is left to do').to.equal(0)
+    expect(prefixOf(store, 'a', 300 as Partition)).to.not.deep.equal(given?.prefix)
+  })
+
+  it('forgets at the next start what an end in between left over', () => {
+    const store = openMemoryStore()
+    const prefix = prefixOf(store, 'a', 0 as Partition)
+    const batch = store.batch()
+    batch.put(rowKey(prefix, Buffer.from('k')), Buffer.from('v'))
+    store.write(batch)
+    const dies = {
+      ...store,
+      drop: () => {
+        throw new Error('the process ends')
+      },
+    }
+    expect(() => {
+      releaseReplica(dies, 'a', 0 as Partition)
+    }).to.throw('the process ends')
+    expect(storedReplicas(store)).to.deep.equal([])
+    expect(sweepBuilds(store)).to.equal(1)
+    expect(store.getMany([rowKey(prefix, Buffer.from('k'))])).to.deep.equal([undefined])
   })
 
   it('lies outside all replicas', () => {

@@ -309,6 +309,21 @@ describe('replica', () => {
       await expectRefusal(rig, 'STORE_CORRUPT')
     })
 
+    it('where a piece of a session is missing: an id that was seen would count as new', async () => {
+      const first = rigOf()
+      const seen = (at: number): LogRecord => logged(at, at, draft('a', '1', { 'tm-request-id': `s/${at}` }))
+      first.script.append(Array.from({ length: 70 }, (_, at) => seen(at)))
+      await first.caughtUp()
+      await first.replica.close()
+      const damage = first.store.batch()
+      damage.delete(chunkKey(PREFIX, 'ss', 0))
+      first.store.write(damage)
+      const rig = rigOf({ script: first.script, store: first.store })
+      rig.script.append([logged(70, 70, draft('a', '2', { 'tm-request-id': 's/3' }))])
+      await expectRefusal(rig, 'STORE_CORRUPT')
+      expect(rig.replica.state.next).to.equal(70)
+    })
+
     it('where the store says that it is damaged', async () => {
       const rig = rigOf({
         store: watched(() => {

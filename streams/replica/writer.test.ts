@@ -446,6 +446,31 @@ describe('writer', () => {
     door.open()
   })
 
+  it('ends what is on its way to a replica that leaves, and never uses an id again when it comes back', async () => {
+    await write(put('a'))
+    const door = log.hold()
+    const sent = settled(write(put('b')))
+    await new Promise((resolve) => setImmediate(resolve))
+    const waiting = settled(write(put('c')))
+    expect(writer.owes(rig.replica)).to.equal(true)
+    const back = await rig.restart()
+    open.push(back)
+    writer.forget(rig.replica)
+    expect(await Promise.all([sent, waiting])).to.deep.equal(['WRITE_UNKNOWN', 'NODE_DRAINING'])
+    expect(writer.owes(rig.replica)).to.equal(false)
+    expect(writer.inFlight).to.equal(0)
+    rig = back
+    door.open()
+    const { outcome } = await write(put('d'))
+    expect(outcome).to.include({ status: 'applied', duplicate: false })
+    const ids = log.appends.flatMap((parts) =>
+      parts.flatMap(({ records }) =>
+        records.map(({ headers }) => Buffer.from(headers.get('tm-request-id') ?? []).toString()),
+      ),
+    )
+    expect(ids).to.deep.equal(['w1/0', 'w1/1', 'w1/2'])
+  })
+
   describe('drains', () => {
     it('what is on its way, and takes nothing more', async () => {
       const door = log.hold()

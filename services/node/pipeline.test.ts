@@ -346,6 +346,46 @@ describe('KeyValueService.Pipeline', () => {
     expect([...stream.results.keys()]).to.deep.equal([1])
     expect(served.node.written).to.have.length(1)
   })
+
+  it('takes a request id and a trace context for one operation', async () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    await stream.ask(
+      [
+        putOf(1, 'a', 'x', { requestId: 'order-17', sequence: 3, traceparent }),
+        putOf(2, 'b', 'x', { sequence: 4, traceparent: 'rubbish' }),
+      ],
+      { session: 's' },
+    )
+    const [first, second] = served.node.written
+    expect(first).to.include({ requestId: 'order-17', traceparent })
+    expect(second).to.include({ requestId: 's/4' })
+    expect(second).not.to.have.property('traceparent')
+  })
+
+  it('ends the operations of a frame when its time is up', async () => {
+    const token = { logIdentity: '', positions: [{ keyspace: 'default', partition: 1, offset: 99 }] }
+    const reads = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((key, at) => getOf(at + 1, key))
+    const began = Date.now()
+    const results = await stream.ask(reads, { token, timeoutMs: 100 })
+    expect(Date.now() - began).to.be.within(90, 5000)
+    expect(results.some(({ reason }) => reason === 'DEADLINE_EXCEEDED')).to.equal(true)
+  })
+
+  it('says all that unary answers say, where a frame asks for it', async () => {
+    const frame = { details: true, session: 's' }
+    const [first] = await stream.ask([putOf(1, 'a', 'x', { sequence: 1 })], frame)
+    expect(first?.details).to.deep.include({ logEnd: 2, logEndAgeMs: 0, decided: undefined })
+    const [again] = await stream.ask([putOf(2, 'a', 'x', { sequence: 1 })], frame)
+    expect(again).to.deep.include({ duplicate: true, applied: 2 })
+    expect(again?.details).to.deep.include({ logEnd: 3, decided: 1 })
+    const [read] = await stream.ask([getOf(3, 'a')], { ...frame, consistency: 1 })
+    expect(read?.details).to.deep.include({ logEnd: 3, consistency: 1 })
+    served.node.failure = new TidemarkError('COMPACTED', 'gone', { metadata: { earliest: '7' } })
+    const [failed] = await stream.ask([getOf(4, 'a')], frame)
+    expect(failed?.details?.metadata).to.deep.equal({ earliest: '7' })
+    const [plain] = await stream.ask([getOf(5, 'a')])
+    expect(plain?.details).to.equal(undefined)
+  })
 })
 
 /** Waits until a count that grows has not grown for a while. */

@@ -42,10 +42,15 @@ export class Door {
     this.#frozen = true
   }
 
+  /** Cuts all connections; new ones pass. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
   /** Cuts all connections, and takes no new one. */
   slam(): void {
     this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
+    this.cut()
   }
 }
 

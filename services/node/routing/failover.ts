@@ -56,6 +56,7 @@ async function askRound<T>(
   round: number,
   failure: TidemarkError | undefined,
 ): Promise<Answered<T>[]> {
+  /** `more`: another node could answer for some of them. */
   const groups = new Map<string, { place: Place; partitions: Partition[]; more: boolean }>()
   const left: Partition[] = []
   for (const partition of partitions) {
@@ -68,7 +69,10 @@ async function askRound<T>(
     const group = groups.get(place.nodeId)
     if (group === undefined)
       groups.set(place.nodeId, { place, partitions: [partition], more: untried.length > 1 })
-    else group.partitions.push(partition)
+    else {
+      group.partitions.push(partition)
+      group.more ||= untried.length > 1
+    }
   }
   const parts = [...groups.values()].map((group) =>
     askGroup(asking, group.place, group.partitions, group.more, tried, round),

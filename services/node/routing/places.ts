@@ -5,7 +5,7 @@ import type { Place } from './failover.ts'
 import type { Peer } from './peer.ts'
 import { RemoteKeyspace } from './remote-keyspace.ts'
 import type { Router } from './router.ts'
-import { NO_ROUTES, type Routes, othersFor, routesOf } from './routes.ts'
+import { ALONE, type Routes, othersFor, routesOf } from './routes.ts'
 
 export type Purpose = 'read' | 'write'
 
@@ -17,7 +17,7 @@ export class Places {
   readonly #name: string
   readonly #topic: string
   readonly #remote = new WeakMap<Peer, Place>()
-  #routes: Routes = NO_ROUTES
+  #routes: Routes = ALONE
   /** The map that the routes were read from. */
   #map: unknown
 

@@ -15,13 +15,16 @@ export interface Routes {
   readonly others: readonly (readonly string[])[]
 }
 
-/** Before the first map, and for a keyspace that no map names yet, all is asked of this node itself. */
-export const NO_ROUTES: Routes = { alone: true, allHere: true, here: [], leaders: [], others: [] }
+/** A node without others asks itself. */
+export const ALONE: Routes = { alone: true, allHere: true, here: [], leaders: [], others: [] }
+
+/** The map does not name the keyspace yet. */
+const UNKNOWN: Routes = { alone: false, allHere: false, here: [], leaders: [], others: [] }
 
 export function routesOf({ nodes, topics }: ClusterMap, ownId: string, topic: string): Routes {
+  if (nodes.every(({ nodeId }) => nodeId === ownId)) return ALONE
   const placements = topics.find((each) => each.topic === topic)?.placements
-  const alone = nodes.every(({ nodeId }) => nodeId === ownId)
-  if (placements === undefined || alone) return NO_ROUTES
+  if (placements === undefined) return UNKNOWN
   const draining = new Set(nodes.flatMap((node) => (node.draining ? [node.nodeId] : [])))
   const ownPlace = Math.max(
     0,
@@ -29,7 +32,7 @@ export function routesOf({ nodes, topics }: ClusterMap, ownId: string, topic: st
   )
   const here = placements.map(({ replicas }) => replicas.includes(ownId))
   return {
-    alone,
+    alone: false,
     allHere: here.every(Boolean),
     here,
     leaders: placements.map(({ leader }) => leader),

@@ -88,16 +88,11 @@ export class LocalKeyspace implements Keyspace {
 
   /** Undefined until somebody has read them from the log. */
   get settings(): MapSettings | undefined {
-    return this.ownSettings ?? this.#options.settings()
-  }
-
-  /** As a replica here has read them; undefined where none has. */
-  get ownSettings(): MapSettings | undefined {
     if (this.#informed === undefined || this.#informed.refused !== undefined)
       this.#informed = [...this.#options.replicas.values()].find(
         ({ state, refused }) => state.configured && refused === undefined,
       )
-    return this.#informed?.state
+    return this.#informed?.state ?? this.#options.settings()
   }
 
   /** @throws PARTITION_RESTORING: a guess could read another partition and find nothing there */

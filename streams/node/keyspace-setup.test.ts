@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { MapSettings } from '../core/cluster-map.ts'
 import { encodeBarrier, encodeFormat, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import { draft } from '../core/testing/records.ts'

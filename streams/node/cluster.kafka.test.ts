@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { withKafka } from '../../infra/kafka/with-kafka.ts'
 import { TidemarkError } from '../core/errors.ts'
+import type { Partition } from '../core/types.ts'
 import type { TidemarkNode } from '../face.ts'
 import { openKafkaLog } from '../log/kafka/log.ts'
 import { type TestCluster, openTestCluster, placements, soon, until } from './cluster.fixture.ts'
@@ -96,11 +97,15 @@ describe('a cluster on Kafka', function () {
     )
     await nodeOf('n1').createKeyspace('orders', { partitions: 2 })
     await until(() => isServed('orders', 2), 'it is served again')
-    const { row } = await nodeOf(placements(cluster, `${name}.orders`)[0]?.leader)
+    const partition = 0 as Partition
+    const { rows } = await nodeOf(placements(cluster, `${name}.orders`)[partition]?.leader)
       .keyspace('orders')
-      .scan({ range: { start: Buffer.alloc(0), end: undefined }, partitions: [0 as never], deadline: soon() })
-      .then(async ({ rows }) => ({ row: (await rows.next()).value }))
-    expect(row, 'nothing of the old one').to.equal(undefined)
+      .scan({
+        range: { start: Buffer.alloc(0), end: undefined },
+        partitions: [partition],
+        deadline: soon(),
+      })
+    expect((await rows.next()).done, 'nothing of the old one').to.equal(true)
     await exchange('orders', 'a/1', 'new')
   })
 

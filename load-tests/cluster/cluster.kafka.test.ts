@@ -80,4 +80,17 @@ describe('a cluster of three brokers and three nodes', function () {
       expect(missing).to.deep.equal([])
     }
   })
+
+  it('ends a node whose id another process has taken, and goes on with that one', async () => {
+    const [, , old] = cluster.nodes
+    const first = must(old, 'a node')
+    const second = await cluster.addNode(first.id)
+    const until = performance.now() + VERIFY_MS
+    while (first.pid !== undefined && performance.now() < until) await sleep(50)
+    expect(first.pid).to.equal(undefined)
+    expect(await first.output()).to.contain('NODE_REPLACED')
+    await cluster.settled()
+    const { nodes } = await db.map()
+    expect(nodes.find(({ nodeId }) => nodeId === first.id)?.address).to.equal(second.address)
+  })
 })

@@ -6,9 +6,9 @@ const write = (partition: number, asked: number, answered: number) => ({ partiti
 describe('gaps in a load', () => {
   it('finds the longest time that one partition acknowledged nothing, whatever the others did', () => {
     const writes = [write(0, 0, 10), write(1, 0, 12), write(0, 15, 20), write(0, 25, 30), write(1, 80, 90)]
-    expect(longestWriteGap(writes, 2, 0, 100)).to.equal(78)
-    expect(longestWriteGap(writes, 2, 0, 500)).to.equal(470)
-    expect(longestWriteGap(writes, 3, 0, 100)).to.equal(100)
+    expect(longestWriteGap(writes, 2, 0, 100)).to.deep.equal({ ms: 78, partition: 1, from: 12 })
+    expect(longestWriteGap(writes, 2, 0, 500).ms).to.equal(470)
+    expect(longestWriteGap(writes, 3, 0, 100).ms).to.equal(100)
   })
 
   it('counts only writes that were asked for after a moment as the first after it', () => {

@@ -1,17 +1,25 @@
 /** How long something stood still, from what was seen of it. Times are milliseconds of `performance.now()`. */
 import type { Acknowledged } from './load.ts'
 
+export interface Gap {
+  readonly ms: number
+  readonly partition: number
+  /** When it began. */
+  readonly from: number
+}
+
 /** The longest time, within from..to, in which some partition acknowledged nothing. */
 export function longestWriteGap(
   writes: readonly Acknowledged[],
   partitions: number,
   from: number,
   to: number,
-): number {
+): Gap {
   const last = new Array<number>(partitions).fill(from)
-  let longest = 0
+  let longest: Gap = { ms: 0, partition: 0, from }
   const note = (partition: number, at: number): void => {
-    longest = Math.max(longest, at - (last[partition] ?? from))
+    const since = last[partition] ?? from
+    if (at - since > longest.ms) longest = { ms: at - since, partition, from: since }
     last[partition] = at
   }
   for (const { partition, answered } of writes) {

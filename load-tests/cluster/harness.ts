@@ -42,8 +42,8 @@ export interface Cluster {
   /** `host:port` of each broker. */
   readonly bootstrap: readonly string[]
   readonly directory: string
-  /** One more node, with an id and ports of its own; resolves when it is ready. */
-  addNode(): Promise<NodeProcess>
+  /** One more node, with data and ports of its own; resolves when it is ready. @param id - that of another node: takes its place */
+  addNode(id?: string): Promise<NodeProcess>
   /** Resolves when the map has every node that runs, and each partition its leader and all replicas that it shall have. */
   settled(): Promise<void>
   /** Ends every process; removes the data where the folder is of its own making. */
@@ -88,12 +88,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       ...(brokerCount === 1 ? { TIDEMARK_DEV: '1' } : {}),
     }
     const taken = new Set<number>()
-    const plan = async (index: number): Promise<NodeProcess> => {
+    const plan = async (index: number, id = `node-${index + 1}`): Promise<NodeProcess> => {
       const [port, httpPort] = await portsOf(options, index, taken)
-      const id = `node-${index + 1}`
       return nodeProcess({
         id,
-        folder: join(directory, id),
+        folder: join(directory, `node-${index + 1}`),
         port,
         httpPort,
         settings: {
@@ -113,8 +112,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       brokers: kafka.brokers,
       bootstrap: kafka.bootstrap,
       directory,
-      async addNode() {
-        const node = await plan(nodes.length)
+      async addNode(id) {
+        const node = await plan(nodes.length, id)
         nodes.push(node)
         await node.start()
         return node

@@ -4,7 +4,7 @@ import { connect } from '../../services/client/index.ts'
 import { must } from '../../streams/core/assert.ts'
 import type { Figure, Figures } from '../bench/figures.ts'
 import { Eye } from './eye.ts'
-import { firstWritesAfter, longestWriteGap } from './gaps.ts'
+import { type Gap, firstWritesAfter, longestWriteGap } from './gaps.ts'
 import type { Cluster } from './harness.ts'
 import { Load, type Seen } from './load.ts'
 import type { NodeProcess } from './node-process.ts'
@@ -25,10 +25,29 @@ const AIM = {
   leaderAfterLeaveMs: { atMost: 1000 },
 } as const satisfies Readonly<Record<string, Figure['target']>>
 
+/** What was done, and when, so that a gap can be told from where it fell. */
+class Story {
+  readonly #steps: { readonly at: number; readonly what: string }[] = []
+
+  step(what: string): void {
+    this.#steps.push({ at: performance.now(), what })
+  }
+
+  place({ partition, from }: Gap): string {
+    const step = this.#steps.findLast(({ at }) => at <= from + GAP_SLACK_MS)
+    const since = step === undefined ? '' : `, ${Math.round(from - step.at)} ms after: ${step.what}`
+    return `partition ${partition}${since}`
+  }
+}
+
+/** Milliseconds between two writes of one loop: a gap that begins with a step seems to begin a little before it. */
+const GAP_SLACK_MS = 50
+
 interface Scene {
   readonly cluster: Cluster
   readonly load: Load
   readonly eye: Eye
+  readonly story: Story
   readonly calm: () => Promise<unknown>
 }
 
@@ -48,7 +67,7 @@ async function underLoad(
     for (const node of cluster.nodes) if (node.pid !== undefined) eye.add(node)
     load.start()
     await load.flowing()
-    await act({ cluster, load, eye, calm: () => sleep(calmMs) })
+    await act({ cluster, load, eye, story: new Story(), calm: () => sleep(calmMs) })
     const seen = await load.stop()
     addSeen(figures, name, seen)
   } finally {
@@ -75,25 +94,32 @@ export const rollingRestart = (
   cluster: Cluster,
   settings: ScenarioSettings,
 ): Promise<void> =>
-  underLoad(figures, 'rolling restart', cluster, settings, async ({ load, eye, calm }) => {
+  underLoad(figures, 'rolling restart', cluster, settings, async ({ load, eye, story, calm }) => {
     const from = performance.now()
     for (const node of cluster.nodes) {
       await calm()
-      await eye.disturbing(node.id, () => node.restart())
+      await eye.disturbing(node.id, async () => {
+        story.step(`SIGTERM to ${node.id}`)
+        await node.stop()
+        story.step(`${node.id} has ended and starts again`)
+        await node.start()
+        story.step(`${node.id} is ready`)
+      })
     }
     await calm()
     await load.flowing()
     const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
-    addMs(figures, 'rolling restart: longest write gap of a partition', gap, AIM.writeGapMs)
+    addGap(figures, 'rolling restart: longest write gap of a partition', gap, story, AIM.writeGapMs)
     addMs(figures, 'rolling restart: longest pause of a surviving replica', eye.pauses.longestMs, AIM.pauseMs)
   })
 
 export const killLeader = (figures: Figures, cluster: Cluster, settings: ScenarioSettings): Promise<void> =>
-  underLoad(figures, 'SIGKILL of a leader', cluster, settings, async ({ load, eye, calm }) => {
+  underLoad(figures, 'SIGKILL of a leader', cluster, settings, async ({ load, eye, story, calm }) => {
     await calm()
     const { node, partitions } = mostLeading(cluster, eye)
     await eye.disturbing(node.id, async () => {
       const killed = performance.now()
+      story.step(`SIGKILL of ${node.id}`)
       const dead = node.kill('SIGKILL')
       const leaderMs = await eye.untilOthersLead(partitions, node.id)
       await dead
@@ -102,7 +128,7 @@ export const killLeader = (figures: Figures, cluster: Cluster, settings: Scenari
       const firstMs = firstWritesAfter(load.acknowledged, partitions, killed)
       const gap = longestWriteGap(load.acknowledged, settings.partitions, killed, now)
       addMs(figures, 'SIGKILL of a leader: first write to its partitions again', firstMs, AIM.firstWriteMs)
-      addMs(figures, 'SIGKILL of a leader: longest write gap of a partition', gap)
+      addGap(figures, 'SIGKILL of a leader: longest write gap of a partition', gap, story)
       addMs(figures, 'SIGKILL of a leader: all its partitions led again', leaderMs, AIM.leaderAfterKillMs)
       addMs(figures, 'SIGKILL of a leader: longest pause of a surviving replica', eye.pauses.longestMs)
       await node.start()
@@ -115,34 +141,37 @@ export const gracefulLeave = (
   cluster: Cluster,
   settings: ScenarioSettings,
 ): Promise<void> =>
-  underLoad(figures, 'graceful leave', cluster, settings, async ({ load, eye, calm }) => {
+  underLoad(figures, 'graceful leave', cluster, settings, async ({ load, eye, story, calm }) => {
     await calm()
     const { node, partitions } = mostLeading(cluster, eye)
     await eye.disturbing(node.id, async () => {
       const from = performance.now()
+      story.step(`SIGTERM to ${node.id}`)
       const left = node.stop()
       const leaderMs = await eye.untilOthersLead(partitions, node.id)
       await left
       await load.flowing()
       const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
       addMs(figures, 'graceful leave: all its partitions led again', leaderMs, AIM.leaderAfterLeaveMs)
-      addMs(figures, 'graceful leave: longest write gap of a partition', gap)
+      addGap(figures, 'graceful leave: longest write gap of a partition', gap, story)
       await node.start()
     })
     await calm()
   })
 
 export const join = (figures: Figures, cluster: Cluster, settings: ScenarioSettings): Promise<void> =>
-  underLoad(figures, 'a node joins', cluster, settings, async ({ load, eye, calm }) => {
+  underLoad(figures, 'a node joins', cluster, settings, async ({ load, eye, story, calm }) => {
     await calm()
     const from = performance.now()
+    story.step('another node starts')
     const node = await cluster.addNode()
+    story.step(`${node.id} is ready`)
     addMs(figures, 'a node joins: until it is ready', performance.now() - from)
     eye.add(node)
     await calm()
     await load.flowing()
     const gap = longestWriteGap(load.acknowledged, settings.partitions, from, performance.now())
-    addMs(figures, 'a node joins: longest write gap of a partition', gap, AIM.writeGapMs)
+    addGap(figures, 'a node joins: longest write gap of a partition', gap, story, AIM.writeGapMs)
     addMs(figures, 'a node joins: longest pause of another replica', eye.pauses.longestMs, AIM.pauseMs)
   })
 
@@ -157,4 +186,9 @@ function mostLeading(cluster: Cluster, eye: Eye): { node: NodeProcess; partition
 
 function addMs(figures: Figures, name: string, value: number, target?: Figure['target']): void {
   figures.add({ name, value, unit: 'ms', ...(target === undefined ? {} : { target }) })
+}
+
+function addGap(figures: Figures, name: string, gap: Gap, story: Story, target?: Figure['target']): void {
+  addMs(figures, name, gap.ms, target)
+  console.error(`    ${story.place(gap)}`)
 }

@@ -169,7 +169,7 @@ class LocalNode implements TidemarkNode {
     for (const keyspace of this.#keyspaces.all)
       for (const replica of keyspace.replicas.values()) {
         this.#leading.act(replica, now)
-        if (this.#leading.leads(replica)) keyspace.setUpIfForgotten(replica)
+        if (this.#leading.leads(replica)) keyspace.lateSetup.look(replica)
       }
     for (const keyspace of this.#keyspaces.all) keyspace.reviewSpare()
     if (this.#announcer.look(now)) {

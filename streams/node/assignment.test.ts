@@ -34,6 +34,18 @@ describe('the next step for a partition', () => {
     ['keeps damage where it is the last one', corrupt, placed(undefined, ['a']), 'keep'],
     ['keeps damage that others have too', corrupt, placed(undefined, ['b'], ['a']), 'keep'],
     [
+      'begins anew with a topic that was created on purpose, whoever else has it',
+      { state: 'old', replaced: true },
+      placed(undefined, [], ['a', 'b']),
+      'rebuild',
+    ],
+    [
+      'keeps what is left of a topic that a stranger replaced',
+      { state: 'old', replaced: false },
+      placed('b', ['b'], ['a']),
+      'keep',
+    ],
+    [
       'never rebuilds what people must look at',
       { state: 'stopped', reason: 'FORMAT_TOO_NEW' },
       placed('b', ['b'], ['a']),

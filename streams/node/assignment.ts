@@ -3,6 +3,7 @@
  *
  *   the map names it       nothing here              → open
  *   (replicas, warming)    damaged, others are live  → rebuild: the rows here are worth nothing, those elsewhere are right
+ *                          of a topic that was replaced on purpose → rebuild from the new one
  *   the map names others   something here            → close, once enough of them are live and none is being built
  *
  * The last live replica is never given up: with nobody in the lead nobody is known to be live, and then nothing is dropped.
@@ -16,6 +17,8 @@ export type Here =
   | { readonly state: 'none' }
   | { readonly state: 'running' }
   | { readonly state: 'stopped'; readonly reason: Reason }
+  /** Built from a topic that was deleted; `replaced` when the new one was created on purpose. */
+  | { readonly state: 'old'; readonly replaced: boolean }
 
 export type Step = 'keep' | 'open' | 'rebuild' | 'close'
 
@@ -34,6 +37,7 @@ export function nextStep(here: Here, nodeId: string, placement: MapPlacement, co
   if (here.state === 'none') return named ? 'open' : 'keep'
   const elsewhere =
     leader === undefined || leader === nodeId ? 0 : replicas.filter((id) => id !== nodeId).length
+  if (named && here.state === 'old') return here.replaced ? 'rebuild' : 'keep'
   if (named) return here.state === 'stopped' && REBUILT.has(here.reason) && elsewhere > 0 ? 'rebuild' : 'keep'
   return elsewhere >= copies && warming.length === 0 ? 'close' : 'keep'
 }

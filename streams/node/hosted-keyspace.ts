@@ -5,7 +5,7 @@
  */
 import type { ClusterMap, MapPlacement, MapSettings, MapTopic, TopicNeeds } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
-import { FORMAT_GRACE_MS, GIVE_UP_MS, REBUILD_MS, SPARE_MS } from '../core/limits.ts'
+import { GIVE_UP_MS, REBUILD_MS, SPARE_MS } from '../core/limits.ts'
 import type { Partition } from '../core/types.ts'
 import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
@@ -14,7 +14,8 @@ import { releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
-import { readHead, writeFormat } from './keyspace-setup.ts'
+import { readHead } from './keyspace-setup.ts'
+import { LateSetup } from './late-setup.ts'
 import { openReplica, openStored } from './open-replica.ts'
 
 /** Milliseconds until a step that failed is tried again, and between two looks whether a leaving replica is done. */
@@ -27,6 +28,8 @@ export class HostedKeyspace {
   readonly replicas = new Map<Partition, Replica>()
   /** What services see of it. */
   readonly face: LocalKeyspace
+  /** What its leaders do where nobody set it up. */
+  readonly lateSetup: LateSetup
   readonly #context: NodeContext
   /** Those that the store held when the node started: they catch up before the node is ready. */
   readonly #restarted = new Set<Partition>()
@@ -35,8 +38,9 @@ export class HostedKeyspace {
   readonly #spareSince = new Map<Partition, number>()
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
-  readonly #unformatted = new Map<Partition, number>()
   #head: MapSettings | undefined
+  /** A creator's record stands in the topic: it was created on purpose, as one of this cluster. */
+  #isSetUp = false
   #changing: Promise<void> = Promise.resolve()
   #map: ClusterMap | undefined
   #placed: MapTopic | undefined
@@ -47,6 +51,7 @@ export class HostedKeyspace {
     this.#context = context
     this.name = name
     this.topic = topic
+    this.lateSetup = new LateSetup(context, topic)
     const { log, clock } = context.options
     this.face = new LocalKeyspace({
       name,
@@ -74,9 +79,29 @@ export class HostedKeyspace {
     }
   }
 
-  /** What the head of the log says, for as long as no replica here and no map knows better. */
-  learn(format: MapSettings): void {
-    this.#head = format
+  /** Reads the head of the log: it counts for as long as no replica here and no map knows better. @throws LOG_UNAVAILABLE */
+  async learn(): Promise<void> {
+    const head = await readHead(this.#context.options.log, this.topic, 0 as Partition)
+    if (head === 'rows') this.#head = DEFAULT_SETTINGS
+    if (typeof head !== 'object') return
+    this.#head = head
+    this.#isSetUp = true
+    this.review()
+  }
+
+  /** Something is not known that the head of the log may tell. */
+  get isIgnorant(): boolean {
+    return this.face.settings === undefined || (!this.#isSetUp && this.isReplaced)
+  }
+
+  /** The topic stands in the place of one that this node has replicas of. */
+  get isReplaced(): boolean {
+    return [...this.replicas.values()].some((replica) => this.#isOfOldTopic(replica))
+  }
+
+  /** It was built from another topic of the name, which was deleted. */
+  #isOfOldTopic({ stopped, state }: Replica): boolean {
+    return stopped?.reason === 'TOPIC_RECREATED' && state.topicIdentity !== this.topic.identity
   }
 
   /** Changes of its settings, each after the one before. */
@@ -147,28 +172,6 @@ export class HostedKeyspace {
     return { topic, identity, partitions, replication, settings }
   }
 
-  /** A leader sets up a partition that nobody did: its creator died, or a stranger made the topic. */
-  setUpIfForgotten({ state: { partition, configured } }: Replica): void {
-    if (configured) return
-    const { clock, telemetry } = this.#context.options
-    const now = clock.now()
-    const due = this.#unformatted.get(partition) ?? now + FORMAT_GRACE_MS
-    this.#unformatted.set(partition, now < due ? due : now + FORMAT_GRACE_MS)
-    if (now < due) return
-    this.#setUp(partition).catch((caught: unknown) => {
-      const { message } = TidemarkError.from(caught)
-      telemetry.trouble(`partition ${partition} of ${this.topic.topic} is not set up: ${message}`)
-    })
-  }
-
-  /** Partition 0 decides for all, as it does for creators. */
-  async #setUp(partition: Partition): Promise<void> {
-    const { options, appender } = this.#context
-    const format =
-      partition === 0 ? DEFAULT_SETTINGS : await readHead(options.log, this.topic, 0 as Partition)
-    if (typeof format === 'object') await writeFormat(appender, this.topic, partition, format)
-  }
-
   /** Leaves the rows where they are. Idempotent. */
   close(why?: TidemarkError): Promise<void> {
     this.#closed ??= this.#close(why)
@@ -203,22 +206,25 @@ export class HostedKeyspace {
     const { nodeId, clock, bootstrap } = this.#context.options
     const placement = this.placement(partition)
     if (placement === undefined || this.#map === undefined || this.#closed !== undefined) return 'keep'
-    const stopped = this.replicas.get(partition)?.stopped
-    const here: Here = !this.replicas.has(partition)
-      ? { state: 'none' }
-      : stopped === undefined
-        ? { state: 'running' }
-        : { state: 'stopped', reason: stopped.reason }
     const copies = copiesElsewhere(this.#map, nodeId, this.#placed?.replication ?? 1)
-    const step = nextStep(here, nodeId, placement, copies)
+    const step = nextStep(this.#here(partition), nodeId, placement, copies)
     if (step !== 'close') this.#spareSince.delete(partition)
     else return this.#isSpent(partition, this.#map) ? step : 'keep'
     if (step !== 'rebuild') return step
-    if (stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined) return 'keep'
-    // What the map says may be of the old topic still, until this node has looked at the log.
-    const built = this.replicas.get(partition)?.state.topicIdentity
-    if (stopped?.reason === 'TOPIC_RECREATED' && built === this.topic.identity) return 'keep'
+    if (this.replicas.get(partition)?.stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined)
+      return 'keep'
     return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
+  }
+
+  #here(partition: Partition): Here {
+    const replica = this.replicas.get(partition)
+    if (replica === undefined) return { state: 'none' }
+    if (replica.stopped === undefined) return { state: 'running' }
+    const { reason } = replica.stopped
+    if (reason !== 'TOPIC_RECREATED') return { state: 'stopped', reason }
+    if (this.#isOfOldTopic(replica)) return { state: 'old', replaced: this.#isSetUp }
+    // What the map says may be of the old topic still, until this node has looked at the log.
+    return { state: 'old', replaced: false }
   }
 
   /** It was not needed for long enough, and this node stays: one that drains may come back, and finds what it had. */

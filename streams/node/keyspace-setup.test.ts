@@ -46,8 +46,8 @@ describe('the head of a partition', () => {
     ['is nothing where nothing stands', [], 'nothing'],
     ['is what the first format says', [format('/'), format('#')], '/'],
     ['is found behind rubbish', [draft('k', 'v', { 'tm-op': 'merge' }), encodeBarrier(), format('/')], '/'],
-    ['is the default where a row came first', [draft('b', '1'), format('/')], 'key'],
-    ['is the default where a pack with a row came first', [pack('d', 'b'), format('/')], 'key'],
+    ['is the default where a row came first', [draft('b', '1'), format('/')], 'rows'],
+    ['is the default where a pack with a row came first', [pack('d', 'b'), format('/')], 'rows'],
     ['is not settled by a row that lies elsewhere', [draft('d', '1'), format('/')], '/'],
     ['is not settled by what changes nothing', [draft('b', null), format('/')], '/'],
     [
@@ -110,6 +110,12 @@ describe('setting up a keyspace', () => {
     const [winner] = await heads(log, topic)
     expect(all.map(settled)).to.deep.equal([winner, winner, winner])
     expect(new Set(await heads(log, topic)).size).to.equal(1)
+  })
+
+  it('takes the default where a row came first', async () => {
+    const { log, topic } = await logWith(2, [draft('b', '1')])
+    expect(settled(await setUpKeyspace({ log, appender: log }, topic, byPrefix('#')))).to.equal('key')
+    expect(await heads(log, topic)).to.deep.equal(['rows', 'key'])
   })
 
   it('leaves alone what it cannot read', async () => {

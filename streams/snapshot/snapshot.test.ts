@@ -25,7 +25,7 @@ import {
 } from './copies.fake.ts'
 import { openDirectoryStore } from './directory-store.ts'
 import { installCopy } from './install.ts'
-import { begunAt, copyName, manifestName, snapshotName } from './manifest.ts'
+import { SNAPSHOT_NAME, begunAt, copyName, manifestName, snapshotName } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
 import { restorable, restoreReplicas, snapshotOffers } from './restore.ts'
 import {
@@ -43,6 +43,16 @@ import { trimPartition, trimPoints } from './trim.ts'
 const CLUSTER = 'test'
 const PARTITION = 0 as Partition
 const NOON = Date.UTC(2026, 0, 31, 12)
+
+describe('the name of a snapshot', () => {
+  it('sorts by the moment at which it was begun, to the millisecond, and tells it', () => {
+    const moments = [NOON, NOON + 1, NOON + 999, NOON + 1000, NOON + 86_400_000]
+    const names = moments.map((moment, order) => snapshotName(moment, `${9 - order}zzz`))
+    expect(names.toSorted()).to.deep.equal(names)
+    expect(names.map(begunAt)).to.deep.equal(moments)
+    for (const name of names) expect(name).to.match(SNAPSHOT_NAME)
+  })
+})
 
 describe('snapshots', () => {
   let root: string

@@ -4,6 +4,7 @@
  * leave the node during any await, so each call looks again (`refused`) in the turn in which it reads.
  */
 import { must } from './core/assert.ts'
+import { keyOfRange } from './core/bytes.ts'
 import type { MapSettings } from './core/cluster-map.ts'
 import { TidemarkError } from './core/errors.ts'
 import { checkKey, checkMutation } from './core/checks.ts'
@@ -30,7 +31,7 @@ import type {
   WriteResult,
 } from './face.ts'
 import { Freshener, provenance } from './freshness.ts'
-import { counted, singleKey } from './keyspace-watch.ts'
+import { counted } from './keyspace-watch.ts'
 import { DEFAULT_SETTINGS } from './keyspace-settings.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
@@ -268,7 +269,7 @@ export class LocalKeyspace implements Keyspace {
         'OVERLOADED',
         `the node has ${WATCHERS_MAX} watchers, its bound: watch on another node`,
       )
-    const one = singleKey(options)
+    const one = keyOfRange(options.range)
     const only = one === undefined ? undefined : this.partitionOf(one)
     const replicas = this.#chosen(
       only === undefined

@@ -240,9 +240,13 @@ class LocalNode implements TidemarkNode {
     const { info } = keyspace.face
     const differing = differingSetting(info, settings)
     if (differing !== undefined)
-      throw new TidemarkError('KEYSPACE_EXISTS', `keyspace "${name}" exists with another ${differing}`, {
-        metadata: { keyspace: name, field: differing },
-      })
+      throw new TidemarkError(
+        'KEYSPACE_EXISTS',
+        `keyspace "${name}" exists with another value of ${differing}`,
+        {
+          metadata: { keyspace: name, field: differing },
+        },
+      )
     return info
   }
 

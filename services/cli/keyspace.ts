@@ -2,7 +2,14 @@
 import type { Command } from 'commander'
 import type { KeyspaceDescription, UpdateKeyspaceOptions } from '../client/index.ts'
 import { CommandFailure, EXIT } from './failure.ts'
-import { durationText, parseDuration, parseWhole, withClient, type Globals } from './options.ts'
+import {
+  durationText,
+  parseDuration,
+  parsePositive,
+  parseWhole,
+  withClient,
+  type Globals,
+} from './options.ts'
 import { formatOf, jsonText, tableText, write } from './output.ts'
 import { parseKey, printable, printableBytes } from './text.ts'
 
@@ -33,7 +40,7 @@ function registerCreate(keyspace: Command): void {
     .command('create')
     .description('create a keyspace; creating it again with the same settings is fine')
     .argument('<name>', "1 to 100 characters of a-z, 0-9, '-', '_' and '.'")
-    .option('--partitions <number>', "fixed for ever (default: the node's)", parseWhole)
+    .option('--partitions <number>', "fixed for ever (default: the node's)", parsePositive)
     .option(
       '--partition-by-prefix <separator>',
       'place keys by the part before this: they can share transactions',

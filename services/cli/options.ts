@@ -101,6 +101,13 @@ export function parseWhole(text: string): number {
   return number
 }
 
+/** For what has a default: 0 would silently mean that. */
+export function parsePositive(text: string): number {
+  const number = parseWhole(text)
+  if (number === 0) throw new InvalidArgumentError('write a whole number from 1')
+  return number
+}
+
 export function parseDelta(text: string): bigint {
   if (!/^[+-]?\d+$/.test(text)) throw new InvalidArgumentError('write a whole number')
   return BigInt(text)

@@ -36,9 +36,3 @@ function earlier(left: Uint8Array | undefined, right: Uint8Array | undefined): U
   if (left === undefined || right === undefined) return left ?? right
   return compareBytes(left, right) < 0 ? left : right
 }
-
-/** The key when the range holds just one. */
-export function keyOfRange({ start, end }: KeyRange): Uint8Array | undefined {
-  if (start.length === 0 || end?.length !== start.length + 1 || end[start.length] !== 0) return undefined
-  return compareBytes(end.subarray(0, start.length), start) === 0 ? start : undefined
-}

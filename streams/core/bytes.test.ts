@@ -6,6 +6,7 @@ import {
   ByteWriter,
   MALFORMED,
   compareBytes,
+  keyOfRange,
   prefixEnd,
   readUint64,
   writeUint64,
@@ -195,5 +196,24 @@ describe('bytes', () => {
         },
       ),
     )
+  })
+})
+
+describe('the key of a range', () => {
+  const range = (start: string, end: string | undefined) => ({
+    start: Buffer.from(start),
+    end: end === undefined ? undefined : Buffer.from(end),
+  })
+  it('is its start where the range holds nothing else, and none otherwise', () => {
+    expect(keyOfRange(range('a', 'a\0'))?.toString()).to.equal('a')
+    for (const [start, end] of [
+      ['', '\0'],
+      ['a', undefined],
+      ['a', 'b'],
+      ['a', 'b\0'],
+      ['a', 'a\0\0'],
+      ['a', 'a1'],
+    ] as const)
+      expect(keyOfRange(range(start, end)), `${start} to ${end}`).to.equal(undefined)
   })
 })

@@ -238,3 +238,13 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
   end[length - 1] = (prefix[length - 1] ?? 0) + 1
   return end
 }
+
+/** The key when the range, from `start` to before `end`, holds just one. */
+export function keyOfRange(range: {
+  readonly start: Uint8Array
+  readonly end: Uint8Array | undefined
+}): Uint8Array | undefined {
+  const { start, end } = range
+  if (start.length === 0 || end?.length !== start.length + 1 || end[start.length] !== 0) return undefined
+  return compareBytes(end.subarray(0, start.length), start) === 0 ? start : undefined
+}

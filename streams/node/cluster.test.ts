@@ -243,6 +243,10 @@ describe('a cluster', () => {
         .node.transferLeadership('default', 0 as Partition, stranger)
         .catch((caught: unknown) => TidemarkError.from(caught).reason),
     ).to.equal('FIELD_INVALID')
+    const missing = await nodeOf(leader)
+      .node.transferLeadership('default', 99 as Partition, '')
+      .catch((caught: unknown) => String(caught))
+    expect(missing).to.contain('has partitions 0 to 7, not 99')
     expect(await nodeOf(leader).node.transferLeadership('', 0 as Partition, other)).to.equal(other)
     await until(() => statusOf(nodeOf(leader).node, 0)?.leader === other, 'the other leads')
     expect(placements(cluster)[0]?.leader).to.equal(other)

@@ -30,6 +30,13 @@ export async function transferLeadership(from: TransferFrom, transfer: Transfer)
   const { nodeId, hosted, leading } = from
   const { name, partition, to } = transfer
   if (hosted === undefined) throw notFound(name)
+  const { partitions } = hosted.topic
+  if (partition >= partitions)
+    throw new TidemarkError(
+      'FIELD_INVALID',
+      `keyspace ${name} has partitions 0 to ${partitions - 1}, not ${partition}`,
+      { metadata: { field: 'partition' } },
+    )
   const leader = hosted.placement(partition)?.leader
   if (leader !== nodeId)
     throw new TidemarkError('NOT_LEADER', `this node does not lead partition ${partition} of ${name}`, {

@@ -3,6 +3,7 @@
  * has one. The way to an own replica costs a look into an array, and a promise where another node could answer in its place.
  */
 import { must } from '../../../streams/core/assert.ts'
+import { keyOfRange } from '../../../streams/core/bytes.ts'
 import { checkKey, checkMutation } from '../../../streams/core/checks.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
 import type { Mutation, Row } from '../../../streams/core/mutation.ts'
@@ -24,7 +25,6 @@ import type {
   WriteOptions,
   WriteResult,
 } from '../../../streams/face.ts'
-import { keyOfRange } from '../range.ts'
 import { type Answered, type Asking, answersElsewhere, askEach } from './failover.ts'
 import { mergeScans } from './merged-scan.ts'
 import { mergeWatches } from './merged-watch.ts'

@@ -1,8 +1,6 @@
 /** Runs the rules of source-rules.ts over the tree; each is also shown a planted bad source. */
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect } from 'chai'
-import { PROJECT_ROOT } from './project-root.ts'
+import { readSources, SCRIPT } from './source-files.ts'
 import {
   FILE_LINES_LONG,
   FILE_LINES_MAX,
@@ -22,23 +20,6 @@ import type { Rule, Source } from './source-rules.ts'
 
 /** Product files without a test of their own. It may fall, not rise: give a new file a test, then lower this. */
 const UNTESTED_MAX = 10
-
-const FOLDERS = ['streams', 'services', 'infra', 'load-tests', 'proto', 'charts']
-const SCRIPT = /\.(ts|js|mjs|cjs)$/
-const READ = /\.(ts|js|mjs|cjs|java|sh|proto|ya?ml|tf|properties)$/
-const NOT_OURS = /^(proto\/(generated|google)\/|.*\/node_modules\/)/
-
-function readSources(): Source[] {
-  return FOLDERS.filter((folder) => existsSync(join(PROJECT_ROOT, folder)))
-    .flatMap((folder) =>
-      readdirSync(join(PROJECT_ROOT, folder), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && READ.test(entry.name))
-        .map((entry) => join(entry.parentPath, entry.name).slice(PROJECT_ROOT.length + 1))
-        .filter((path) => !NOT_OURS.test(path)),
-    )
-    .sort()
-    .map((path) => ({ path, text: readFileSync(join(PROJECT_ROOT, path), 'utf8') }))
-}
 
 /** The rule finds nothing in the sources, finds each bad one, and lets each good one pass. */
 function holds(

@@ -68,6 +68,9 @@ for (const register of [
 
 quietOnClosedPipe()
 try {
+  const failpoint = process.env['TIDEMARK_FAILPOINT'] ?? ''
+  if (failpoint !== '')
+    (await import('./failpoints.ts')).armFailpoint(failpoint, process.env['TIDEMARK_DEV'] === '1')
   await program.parseAsync()
 } catch (error) {
   const line = lineOf(error)

@@ -4,6 +4,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { TidemarkError } from '../../streams/core/errors.ts'
+import { failpoint } from '../../streams/failpoint.ts'
 import type { Manifest } from '../../streams/snapshot/manifest.ts'
 import type { SnapshotStore } from '../../streams/snapshot/snapshot-store.ts'
 import type { Config } from '../node/config.ts'
@@ -233,7 +234,7 @@ async function restore(name: string | undefined): Promise<void> {
         bar.show(entries, Math.min(1, bytes / total))
       },
     })
-    await store.sync()
+    await failpoint('restore.sync', () => store.sync())
     await store.close()
     bar.end()
     const older = restored.filter(({ snapshot }) => snapshot !== newest.snapshot).length
@@ -245,7 +246,7 @@ async function restore(name: string | undefined): Promise<void> {
     bar.end()
     await store.close()
     // Half of the replicas would look like all of them.
-    await rm(directory, { recursive: true, force: true })
+    await failpoint('restore.undo', () => rm(directory, { recursive: true, force: true }))
     throw caught
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Reason, TidemarkError } from '../../streams/core/errors.ts'
+import { failpoint } from '../../streams/failpoint.ts'
 import { codeOf, makeDirectory } from '../../streams/store/directory.ts'
 
 const FILE = 'node-id'
@@ -30,7 +31,7 @@ async function kept(file: string): Promise<string | undefined> {
 
 async function make(file: string): Promise<string> {
   const made = `node-${randomBytes(4).toString('hex')}`
-  await writeFile(file, `${made}\n`)
+  await failpoint('node-id.write', () => writeFile(file, `${made}\n`, { flush: true }))
   return made
 }
 

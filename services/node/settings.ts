@@ -190,4 +190,4 @@ export const SETTINGS = {
 } as const
 
 /** Names that other programs of Tidemark read from the same environment. */
-export const OTHER_NAMES = ['TIDEMARK_SERVER', 'TIDEMARK_CACHE_DIR'] as const
+export const OTHER_NAMES = ['TIDEMARK_SERVER', 'TIDEMARK_CACHE_DIR', 'TIDEMARK_FAILPOINT'] as const

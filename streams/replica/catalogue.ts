@@ -12,6 +12,7 @@ import { TidemarkError } from '../core/errors.ts'
 import { replicaPrefix, replicaSpan } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
 import type { Partition } from '../core/types.ts'
+import { failpoint } from '../failpoint.ts'
 import type { Batch, Store } from '../store/store.ts'
 
 /** Also that of what lies under the prefixes: keys.ts, state.ts, row.ts. */
@@ -32,7 +33,9 @@ export function claimStore(store: Store, owner: Owner): void {
   if (known === undefined) {
     const batch = store.batch()
     batch.put(ownKey('i'), Buffer.from(JSON.stringify({ layout: LAYOUT, ...owner })))
-    store.write(batch, { sync: true })
+    failpoint('catalogue.claim', () => {
+      store.write(batch, { sync: true })
+    })
     return
   }
   const written = readOwner(known)
@@ -103,7 +106,9 @@ export function prefixOf(store: Store, topic: string, partition: Partition): Pre
   const batch = store.batch()
   const prefix = newPrefix(store, batch)
   batch.put(ownKey('p', placeOf(topic, partition)), prefix)
-  store.write(batch)
+  failpoint('catalogue.prefix', () => {
+    store.write(batch)
+  })
   return prefix
 }
 
@@ -116,7 +121,9 @@ export function beginBuild(store: Store, topic: string, partition: Partition): P
   const batch = store.batch()
   const prefix = newPrefix(store, batch)
   batch.put(ownKey('b', prefix), place)
-  store.write(batch)
+  failpoint('catalogue.begin', () => {
+    store.write(batch)
+  })
   return prefix
 }
 
@@ -128,16 +135,22 @@ export function adoptBuild(store: Store, topic: string, partition: Partition, pr
   batch.put(ownKey('p', place), prefix)
   batch.delete(ownKey('b', prefix))
   if (before !== undefined) batch.put(ownKey('b', before), place)
-  store.write(batch)
+  failpoint('catalogue.adopt', () => {
+    store.write(batch)
+  })
   if (before !== undefined) dropBuild(store, before)
 }
 
 /** Drops what an install wrote, or a replica that was replaced. @throws DISK_FULL: the next start does it then */
 export function dropBuild(store: Store, prefix: Prefix): void {
-  store.drop(replicaSpan(prefix))
+  failpoint('catalogue.drop', () => {
+    store.drop(replicaSpan(prefix))
+  })
   const batch = store.batch()
   batch.delete(ownKey('b', prefix))
-  store.write(batch)
+  failpoint('catalogue.dropped', () => {
+    store.write(batch)
+  })
 }
 
 /** At start: drops what earlier runs left unfinished. Returns how many. */
@@ -194,6 +207,8 @@ export function releaseReplica(store: Store, topic: string, partition: Partition
   const batch = store.batch()
   batch.delete(ownKey('p', place))
   batch.put(ownKey('b', prefix), place)
-  store.write(batch)
+  failpoint('catalogue.release', () => {
+    store.write(batch)
+  })
   dropBuild(store, prefix)
 }

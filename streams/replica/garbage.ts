@@ -7,6 +7,7 @@ import type { Prefix } from '../core/keys.ts'
 import { encodeState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
 import type { Offset } from '../core/types.ts'
+import { failpoint } from '../failpoint.ts'
 import type { Store } from '../store/store.ts'
 import type { ReplicaBounds } from './bounds.ts'
 
@@ -35,7 +36,9 @@ export function collectGarbage(
   if (late) dropHistory(store, prefix, after, bounds, batch)
   if (buried) dropTombstones(store, prefix, after, old, batch)
   batch.put(metaKey(prefix), encodeState(after))
-  store.write(batch)
+  failpoint('replica.garbage', () => {
+    store.write(batch)
+  })
   const { historyStart, historyBytes: bytesLeft, tombstoneStart } = after
   Object.assign(state, { historyStart, historyBytes: bytesLeft, tombstoneStart })
 }

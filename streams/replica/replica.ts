@@ -24,6 +24,7 @@ import { encodeState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
 import type { LogRecord, LogTime, Offset } from '../core/types.ts'
 import type { WorkingSet } from '../core/working-set.ts'
+import { failpoint } from '../failpoint.ts'
 import type { Clock, Telemetry } from '../ports.ts'
 import type { Log, LogBatch } from '../log/log.ts'
 import type { Batch, Store } from '../store/store.ts'
@@ -312,7 +313,9 @@ export class Replica {
       const batch = this.store.batch()
       fill(batch)
       try {
-        this.store.write(batch)
+        failpoint('replica.write', () => {
+          this.store.write(batch)
+        })
       } catch (caught) {
         const error = TidemarkError.from(caught)
         if (error.reason !== 'DISK_FULL' || this.#subscription?.closed === true) throw error

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { TidemarkError } from '../core/errors.ts'
 import { COPY_CHUNK_BYTES, SNAPSHOT_ORPHAN_MS } from '../core/limits.ts'
+import { failpoint } from '../failpoint.ts'
 import { checkName, notFound, unavailable } from './snapshot-store.ts'
 import type { SnapshotStore, StoredObject } from './snapshot-store.ts'
 
@@ -29,16 +30,18 @@ export function openDirectoryStore(directory: string): SnapshotStore {
       await (swept ??= sweep(root))
       const partial = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`)
       try {
-        const made = await mkdir(dirname(path), { recursive: true }).catch(told(place))
+        const made = await failpoint('snapshot.folder', () =>
+          mkdir(dirname(path), { recursive: true }),
+        ).catch(told(place))
         await writeAll(partial, content, place)
-        await rename(partial, path).catch(told(place))
+        await failpoint('snapshot.rename', () => rename(partial, path)).catch(told(place))
         // A new folder is an entry of the one above it.
         for (let folder = dirname(path); ; folder = dirname(folder)) {
           await syncFolder(folder).catch(told(place))
           if (made === undefined || folder === dirname(made)) break
         }
       } catch (caught) {
-        await rm(partial, { force: true }).catch(() => undefined)
+        await failpoint('snapshot.undo', () => rm(partial, { force: true })).catch(() => undefined)
         throw caught
       }
     },
@@ -76,10 +79,12 @@ export function openDirectoryStore(directory: string): SnapshotStore {
 
     async delete(name) {
       const path = pathOf(name)
-      await rm(path, { force: true }).catch(told(place))
+      await failpoint('snapshot.delete', () => rm(path, { force: true })).catch(told(place))
       // Folders that are empty now are no longer of use; one that is not refuses.
       for (let folder = dirname(path); folder.startsWith(root + sep); folder = dirname(folder)) {
-        const refused = await rmdir(folder).catch((caught: unknown) => caught)
+        const refused = await failpoint('snapshot.delete-folder', () => rmdir(folder)).catch(
+          (caught: unknown) => caught,
+        )
         if (refused !== undefined) break
       }
     },
@@ -94,24 +99,25 @@ async function sweep(root: string): Promise<void> {
     const path = join(entry.parentPath, entry.name)
     const facts = await stat(path).catch(() => undefined)
     if (facts !== undefined && Date.now() - facts.mtimeMs > SNAPSHOT_ORPHAN_MS)
-      await rm(path, { force: true }).catch(() => undefined)
+      await failpoint('snapshot.sweep', () => rm(path, { force: true })).catch(() => undefined)
   }
 }
 
 async function writeAll(path: string, content: AsyncIterable<Uint8Array>, place: string): Promise<void> {
-  const file = await open(path, 'wx').catch(told(place))
+  const file = await failpoint('snapshot.open', () => open(path, 'wx')).catch(told(place))
   try {
-    for await (const piece of content) await file.writeFile(piece).catch(told(place))
-    await file.sync().catch(told(place))
+    for await (const piece of content)
+      await failpoint('snapshot.write', () => file.writeFile(piece)).catch(told(place))
+    await failpoint('snapshot.sync', () => file.sync()).catch(told(place))
   } finally {
     await file.close().catch(() => undefined)
   }
 }
 
 async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
+  const handle = await failpoint('snapshot.open-folder', () => open(folder, 'r'))
   try {
-    await handle.sync()
+    await failpoint('snapshot.sync-folder', () => handle.sync())
   } catch (caught) {
     // Some network shares cannot sync a folder.
     if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(codeOf(caught))) throw caught

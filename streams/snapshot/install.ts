@@ -6,6 +6,7 @@
 import { TidemarkError } from '../core/errors.ts'
 import type { Prefix } from '../core/keys.ts'
 import type { Offset, Partition } from '../core/types.ts'
+import { failpoint } from '../failpoint.ts'
 import type { TopicIdentity } from '../log/log.ts'
 import { adoptBuild, beginBuild, dropBuild } from '../replica/catalogue.ts'
 import type { Store } from '../store/store.ts'
@@ -95,7 +96,9 @@ class Install {
     if (this.#batch.size === 0) return
     const batch = this.#batch
     this.#batch = this.#store.batch()
-    this.#store.write(batch)
+    failpoint('install.write', () => {
+      this.#store.write(batch)
+    })
   }
 
   finish(): CopyHeader {

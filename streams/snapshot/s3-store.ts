@@ -19,6 +19,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { TidemarkError } from '../core/errors.ts'
 import { S3_CONNECT_MS, S3_IDLE_MS, S3_PART_BYTES } from '../core/limits.ts'
+import { failpoint } from '../failpoint.ts'
 import { checkName, notFound, unavailable } from './snapshot-store.ts'
 import type { SnapshotStore, StoredObject } from './snapshot-store.ts'
 
@@ -60,24 +61,30 @@ export function openS3Store(options: S3Options): S3Store {
   }
 
   const putParts = async (key: string, first: Buffer, rest: AsyncGenerator<Buffer>): Promise<void> => {
-    const { UploadId } = await client
-      .send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key }))
-      .catch(told)
+    const { UploadId } = await failpoint('s3.begin', () =>
+      client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key })),
+    ).catch(told)
     const upload = { Bucket: bucket, Key: key, UploadId }
     const parts: { readonly ETag: string | undefined; readonly PartNumber: number }[] = []
     const send = async (Body: Buffer): Promise<void> => {
       const PartNumber = parts.length + 1
-      const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber, Body })).catch(told)
+      const { ETag } = await failpoint('s3.part', () =>
+        client.send(new UploadPartCommand({ ...upload, PartNumber, Body })),
+      ).catch(told)
       parts.push({ ETag, PartNumber })
     }
     try {
       await send(first)
       for await (const part of rest) await send(part)
       const MultipartUpload = { Parts: parts }
-      await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload })).catch(told)
+      await failpoint('s3.complete', () =>
+        client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload })),
+      ).catch(told)
     } catch (caught) {
       // Parts that nobody completes would be kept, and paid for.
-      await client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined)
+      await failpoint('s3.abort', () => client.send(new AbortMultipartUploadCommand(upload))).catch(
+        () => undefined,
+      )
       throw caught
     }
   }
@@ -91,17 +98,19 @@ export function openS3Store(options: S3Options): S3Store {
       const first = await parts.next()
       const Body = first.done === true ? Buffer.alloc(0) : first.value
       if (Body.length < partBytes)
-        await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body })).catch(told)
+        await failpoint('s3.put', () =>
+          client.send(new PutObjectCommand({ Bucket: bucket, Key, Body })),
+        ).catch(told)
       else await putParts(Key, Body, parts)
     },
 
     async *get(name) {
       checkName(name)
-      const { Body } = await client
-        .send(new GetObjectCommand({ Bucket: bucket, Key: keyOf(name) }))
-        .catch((caught: unknown) => {
-          throw caught instanceof NoSuchKey ? notFound(place, name) : unavailable(place, caught)
-        })
+      const { Body } = await failpoint('s3.get', () =>
+        client.send(new GetObjectCommand({ Bucket: bucket, Key: keyOf(name) })),
+      ).catch((caught: unknown) => {
+        throw caught instanceof NoSuchKey ? notFound(place, name) : unavailable(place, caught)
+      })
       try {
         if (Body !== undefined) yield* Body as AsyncIterable<Uint8Array>
       } catch (caught) {
@@ -124,7 +133,9 @@ export function openS3Store(options: S3Options): S3Store {
 
     async delete(name) {
       checkName(name)
-      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: keyOf(name) })).catch(told)
+      await failpoint('s3.delete', () =>
+        client.send(new DeleteObjectCommand({ Bucket: bucket, Key: keyOf(name) })),
+      ).catch(told)
     },
 
     close() {

@@ -4,6 +4,7 @@
  */
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { failpoint } from '../failpoint.ts'
 
 /** @throws what the file system said; ENOENT only where it takes no folders */
 export async function makeDirectory(path: string): Promise<void> {
@@ -12,7 +13,7 @@ export async function makeDirectory(path: string): Promise<void> {
   const above = dirname(path)
   if (found === undefined && above !== path) await makeDirectory(above)
   try {
-    await mkdir(path)
+    await failpoint('folder.make', () => mkdir(path))
   } catch (caught) {
     // Another process made it meanwhile.
     if ((await stat(path).catch((later: unknown) => missing(later)))?.isDirectory() !== true) throw caught

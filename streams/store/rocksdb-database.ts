@@ -8,6 +8,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { failpoint } from '../failpoint.ts'
 import { MARK_KEYS, Marks, newestMark } from './continuity.ts'
 import { rocksdb, type DatabaseHandle } from './rocksdb-binding.ts'
 import { refuse } from './rocksdb-errors.ts'
@@ -34,22 +35,21 @@ export interface Database {
 export async function openDatabase(directory: string, options: StoreOptions): Promise<Database> {
   await checkFiles(directory, options)
   const handle = rocksdb.db_init(directory)
-  await new Promise<void>((resolve, reject) => {
-    const settings = {
-      createIfMissing: true,
-      compaction: 'level',
-      memtableMemoryBudget: options.memtableBytes,
-      cacheSize: options.cacheBytes,
-      optimize: 'point-lookup',
-      walCompression: false,
-      compression: true,
-      parallelism: 2,
-    } as const
-    rocksdb.db_open(handle, settings, (error) => {
-      if (error === null) resolve()
-      else reject(error)
-    })
-  })
+  const settings = {
+    createIfMissing: true,
+    compaction: 'level',
+    memtableMemoryBudget: options.memtableBytes,
+    cacheSize: options.cacheBytes,
+    optimize: 'point-lookup',
+    walCompression: false,
+    compression: true,
+    parallelism: 2,
+  } as const
+  await failpoint('store.open', async () =>
+    called((done) => {
+      rocksdb.db_open(handle, settings, done)
+    }),
+  )
   try {
     return { handle, marks: readMarks(directory, handle, options) }
   } catch (caught) {
@@ -59,8 +59,16 @@ export async function openDatabase(directory: string, options: StoreOptions): Pr
 }
 
 export async function closeDatabase(handle: DatabaseHandle): Promise<void> {
+  return failpoint('store.close', async () =>
+    called((done) => {
+      rocksdb.db_close(handle, done)
+    }),
+  )
+}
+
+async function called(begin: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    rocksdb.db_close(handle, (error) => {
+    begin((error) => {
       if (error === null) resolve()
       else reject(error)
     })

@@ -11,6 +11,7 @@
 import { assert } from '../core/assert.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { STORE_CACHE_BYTES, STORE_MEMTABLE_BYTES } from '../core/limits.ts'
+import { failpoint } from '../failpoint.ts'
 import { codeOf, makeDirectory } from './directory.ts'
 import { isReserved, RESERVED, type Marks } from './continuity.ts'
 import { BatchPool, RocksBatch } from './rocksdb-batch.ts'
@@ -104,7 +105,9 @@ class RocksStore implements SyncableStore {
     this.told(() => {
       const mark = this.marks.due()
       if (mark !== undefined) rocksdb.batch_put(handle, mark.key, mark.value, undefined)
-      rocksdb.batch_write(this.database, handle, options?.sync === true ? SYNC : undefined)
+      failpoint('store.write', () => {
+        rocksdb.batch_write(this.database, handle, options?.sync === true ? SYNC : undefined)
+      })
     })
     this.marks.written(bytes)
     this.batches.giveBack(batch)
@@ -112,7 +115,7 @@ class RocksStore implements SyncableStore {
 
   async sync(): Promise<void> {
     this.checkOpen()
-    return this.toldLater(this.wal.sync())
+    return this.toldLater(failpoint('store.sync', async () => this.wal.sync()))
   }
 
   drop(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): void {
@@ -121,7 +124,9 @@ class RocksStore implements SyncableStore {
     const lt = beforeReserved(range.lt)
     if (Buffer.compare(gte, lt) >= 0) return
     this.told(() => {
-      rocksdb.db_clear(this.database, { gte, lt })
+      failpoint('store.drop', () => {
+        rocksdb.db_clear(this.database, { gte, lt })
+      })
     })
   }
 

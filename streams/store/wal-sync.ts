@@ -12,6 +12,7 @@
 import { close, fdatasync, fsync, open, readdir } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { failpoint } from '../failpoint.ts'
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
@@ -61,7 +62,7 @@ export class WalSync {
     await Promise.all(
       [...this.files].map(async ([name, file]) => {
         if (file.done) return
-        await syncFile(file.descriptor)
+        await failpoint('wal.sync', async () => syncFile(file.descriptor))
         file.done = name !== newest
       }),
     )
@@ -84,15 +85,17 @@ export class WalSync {
     }
     // The name of a new file is durable only when its directory was synced.
     if (added) {
-      const descriptor = await openFile(this.directory, 'r')
-      await syncDirectory(descriptor).finally(async () => closeFile(descriptor))
+      const descriptor = await failpoint('wal.open-folder', async () => openFile(this.directory, 'r'))
+      await failpoint('wal.sync-folder', async () => syncDirectory(descriptor)).finally(async () =>
+        closeFile(descriptor),
+      )
     }
   }
 
   /** @returns undefined where the file went away since it was listed. */
   private async openLog(name: string): Promise<number | undefined> {
     try {
-      return await openFile(join(this.directory, name), 'r')
+      return await failpoint('wal.open', async () => openFile(join(this.directory, name), 'r'))
     } catch (caught) {
       if (caught instanceof Error && 'code' in caught && caught.code === 'ENOENT') return undefined
       throw caught

@@ -12,6 +12,7 @@ import { ByteWriter, MALFORMED } from '../../core/bytes.ts'
 import { TidemarkError } from '../../core/errors.ts'
 import { LOG_CACHE_BYTES, LOG_MEMTABLE_BYTES, LOG_RUN_BYTES } from '../../core/limits.ts'
 import type { Offset, Partition } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import { openStore, type SyncableStore } from '../../store/rocksdb.ts'
 import type { Store } from '../../store/store.ts'
 import type {
@@ -65,7 +66,7 @@ export async function openEmbeddedLog(options: EmbeddedLogOptions): Promise<Log>
     })
     const opened = store
     const identity = readIdentity(opened, directory)
-    await finishDeletes(opened, async () => opened.sync())
+    await finishDeletes(opened, async () => failpoint('log.sync-deletes', async () => opened.sync()))
     return new EmbeddedLog(opened, identity, options)
   } catch (caught) {
     await store?.close()
@@ -92,7 +93,9 @@ function readIdentity(store: Store, directory: string): string {
     const batch = store.batch()
     batch.put(FORMAT_KEY, encodeNumber(FORMAT))
     batch.put(IDENTITY_KEY, Buffer.from(created))
-    store.write(batch, { sync: true })
+    failpoint('log.identity', () => {
+      store.write(batch, { sync: true })
+    })
     return created
   }
   const found = decodeNumber(format)
@@ -158,7 +161,9 @@ class EmbeddedLog implements Log {
         const batch = this.store.batch()
         const { appended, staged } = stage(this.topics, parts, this.clock(), batch, this.writer)
         if (staged.length === 0) return appended
-        this.store.write(batch)
+        failpoint('log.append', () => {
+          this.store.write(batch)
+        })
         await this.durable()
         for (const { place, records, bytes } of staged) place.appended(records, bytes)
         return appended
@@ -218,12 +223,16 @@ class EmbeddedLog implements Log {
       const topic = this.topics.get(name).row.number
       const batch = this.store.batch()
       batch.put(markKey(topic, number), encodeMark({ start: before, time: place.lastTime }))
-      this.store.write(batch)
+      failpoint('log.trim-mark', () => {
+        this.store.write(batch)
+      })
       await this.durable()
       const kept = place.runAt(before)
       place.start = before
       place.tell()
-      this.store.drop({ gte: runsOf(topic, number).gte, lt: runKey(topic, number, kept) })
+      failpoint('log.trim-runs', () => {
+        this.store.drop({ gte: runsOf(topic, number).gte, lt: runKey(topic, number, kept) })
+      })
       await this.durable()
     })
   }
@@ -249,7 +258,7 @@ class EmbeddedLog implements Log {
   private async durable(): Promise<void> {
     if (!this.sync) return
     try {
-      await this.store.sync()
+      await failpoint('log.sync', async () => this.store.sync())
     } catch (cause) {
       this.failed = new TidemarkError(
         'LOG_UNAVAILABLE',

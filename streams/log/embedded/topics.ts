@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { assert } from '../../core/assert.ts'
 import { partition, type Partition } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Entry, Store } from '../../store/store.ts'
 import type { TopicDescription, TopicSettings } from '../log.ts'
 import { EmbeddedPartition } from './partition.ts'
@@ -60,7 +61,9 @@ export class Topics {
     const batch = this.store.batch()
     batch.put(NEXT_KEY, encodeNumber(row.number + 1))
     batch.put(topicKey(name), encodeTopic(row))
-    this.store.write(batch)
+    failpoint('log.create-topic', () => {
+      this.store.write(batch)
+    })
     this.nextNumber = row.number + 1
     return this.add(name, row).description
   }
@@ -95,7 +98,9 @@ export class Topics {
     const batch = this.store.batch()
     batch.delete(topicKey(name))
     batch.put(droppedKey(topic.row.number), new Uint8Array(0))
-    this.store.write(batch)
+    failpoint('log.delete-topic', () => {
+      this.store.write(batch)
+    })
     await durable()
     this.byName.delete(name)
     topic.deleted = true
@@ -132,12 +137,16 @@ export async function finishDeletes(store: Store, durable: () => Promise<void>):
 
 async function dropRuns(store: Store, number: number, durable: () => Promise<void>): Promise<void> {
   for (const range of allOf(number)) {
-    store.drop(range)
+    failpoint('log.drop-runs', () => {
+      store.drop(range)
+    })
     await durable()
   }
   const batch = store.batch()
   batch.delete(droppedKey(number))
-  store.write(batch)
+  failpoint('log.deleted', () => {
+    store.write(batch)
+  })
   await durable()
 }
 

@@ -19,6 +19,7 @@ import {
   KAFKA_REQUEST_MS,
 } from '../../core/limits.ts'
 import { offset } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Append, AppendListener, Appended } from '../log.ts'
 import { createChannels } from './channels.ts'
 import { describeCode, type Transport } from './client.ts'
@@ -114,7 +115,9 @@ export function createAppendLane(
       partition: part.partition,
       batch: must(batch, 'the batch'),
     }))
-    const answers = await channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS)
+    const answers = await failpoint('kafka.produce', () =>
+      channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS),
+    )
     const byName = new Map(answers.map((answer) => [`${answer.topic}/${answer.partition}`, answer]))
     return sending.filter((one) => {
       const result = answered(one, byName.get(one.name))

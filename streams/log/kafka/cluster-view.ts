@@ -4,6 +4,7 @@
  */
 import { TidemarkError } from '../../core/errors.ts'
 import { KAFKA_REQUEST_MS } from '../../core/limits.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Address, Channel, Transport } from './client.ts'
 import {
   metadataCall,
@@ -53,7 +54,10 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
         current = { address, channel: transport.channel(address) }
       }
       try {
-        const metadata = await current.channel.call(metadataCall(names), KAFKA_REQUEST_MS)
+        const { channel } = current
+        const metadata = await failpoint('kafka.metadata', () =>
+          channel.call(metadataCall(names), KAFKA_REQUEST_MS),
+        )
         answers = true
         return metadata
       } catch (caught) {

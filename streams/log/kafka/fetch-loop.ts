@@ -19,6 +19,7 @@ import {
   KAFKA_RETRY_MS,
   KAFKA_RETRY_MS_MAX,
 } from '../../core/limits.ts'
+import { failpoint } from '../../failpoint.ts'
 import { describeCode, type Address, type Channel, type Transport } from './client.ts'
 import type { PartitionBuffer } from './partition-buffer.ts'
 import { fetchCall, type FetchAnswer } from './fetch-protocol.ts'
@@ -91,7 +92,9 @@ export function createFetchLoop(transport: Transport, address: Address, events: 
         lastEpoch: served.buffer.lastEpoch,
         bytesMax: FETCH_PARTITION_BYTES,
       }))
-      const result = await channel.call(fetchCall(parts, waitMs, FETCH_BYTES_MAX), waitMs + KAFKA_REQUEST_MS)
+      const result = await failpoint('kafka.fetch', () =>
+        channel.call(fetchCall(parts, waitMs, FETCH_BYTES_MAX), waitMs + KAFKA_REQUEST_MS),
+      )
       if (closed) return true
       if (result.errorCode !== 0) throw new TidemarkError('LOG_UNAVAILABLE', describeCode(result.errorCode))
       faults = 0

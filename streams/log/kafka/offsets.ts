@@ -2,6 +2,7 @@
 import { TidemarkError } from '../../core/errors.ts'
 import { KAFKA_LEADER_TRIES_MAX, KAFKA_REQUEST_MS, KAFKA_RETRY_MS } from '../../core/limits.ts'
 import { offset, type Offset, type Partition } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Offsets } from '../log.ts'
 import { createChannels } from './channels.ts'
 import { describeCode, type Transport } from './client.ts'
@@ -24,7 +25,9 @@ export function createOffsets(transport: Transport, view: ClusterView): OffsetsO
     if (leader === undefined || channel === undefined) throw unknown(topic, partition, 'it has no leader')
     const query = [{ topic, partition, leaderEpoch: leader.leaderEpoch }]
     const ask = async (which: typeof EARLIEST | typeof LATEST): Promise<Offset> => {
-      const [answer] = await channel.call(listOffsetsCall(query, which), KAFKA_REQUEST_MS)
+      const [answer] = await failpoint('kafka.offsets', () =>
+        channel.call(listOffsetsCall(query, which), KAFKA_REQUEST_MS),
+      )
       if (answer?.errorCode === 0) return offset(answer.offset)
       throw unknown(topic, partition, describeCode(answer?.errorCode ?? -1))
     }

@@ -5,6 +5,7 @@
  */
 import { TidemarkError } from '../../core/errors.ts'
 import { APPEND_ACK_MS, APPEND_RECORDS_MAX } from '../../core/limits.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { Channels } from './channels.ts'
 import { describeCode } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
@@ -34,7 +35,9 @@ export function createProducerSessions(channels: Channels, view: ClusterView): P
     let failure: unknown
     for (const broker of view.brokers.values()) {
       try {
-        const answer = await channels.of(broker)?.call(initProducerCall(), APPEND_ACK_MS)
+        const answer = await failpoint('kafka.producer-id', () =>
+          channels.of(broker)?.call(initProducerCall(), APPEND_ACK_MS),
+        )
         if (answer?.errorCode === 0) return session({ id: answer.id, epoch: answer.epoch })
         failure ??= new TidemarkError(
           'LOG_UNAVAILABLE',

@@ -22,6 +22,7 @@
 import { TidemarkError } from '../../core/errors.ts'
 import { KAFKA_REQUEST_MS, KAFKA_RETRY_MS, METADATA_REFRESH_MS } from '../../core/limits.ts'
 import type { Offset, Partition } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { TopicIdentity } from '../log.ts'
 import { createChannels, type Channels } from './channels.ts'
 import type { Transport } from './client.ts'
@@ -85,7 +86,7 @@ export function createReadIndex(
       const channel = leaderChannels.of(view.brokers.get(nodeId))
       // Not in the metadata: it cannot be asked anyway, and comes back as a new one.
       if (channel === undefined) silent.delete(nodeId)
-      await channel?.call(metadataCall([]), KAFKA_REQUEST_MS).then(
+      await failpoint('read-index.probe', () => channel?.call(metadataCall([]), KAFKA_REQUEST_MS))?.then(
         () => silent.delete(nodeId),
         () => undefined,
       )
@@ -111,11 +112,11 @@ export function createReadIndex(
 
     const offsets = [...leaders].map((nodeId) => {
       const queries = known.filter(({ leader }) => leader === nodeId)
-      return ask(offsetChannels, nodeId, listOffsetsCall(queries, LATEST))
+      return failpoint('read-index.ends', () => ask(offsetChannels, nodeId, listOffsetsCall(queries, LATEST)))
     })
     const views = [...replicas].map(async (nodeId) => ({
       nodeId,
-      heard: await ask(leaderChannels, nodeId, metadataCall(topics)),
+      heard: await failpoint('read-index.leaders', () => ask(leaderChannels, nodeId, metadataCall(topics))),
     }))
     const [ends, heard] = await Promise.all([Promise.all(offsets), Promise.all(views)])
     return judge(asked, ends, new Map(heard.map((one) => [one.nodeId, one.heard])))

@@ -5,6 +5,7 @@
 import { TidemarkError } from '../../core/errors.ts'
 import { APPEND_BYTES_MAX, KAFKA_ADMIN_MS, KAFKA_RETRY_MS, VALUE_BYTES_MAX } from '../../core/limits.ts'
 import { partition, type Offset, type Partition } from '../../core/types.ts'
+import { failpoint } from '../../failpoint.ts'
 import type { TopicDescription, TopicSettings } from '../log.ts'
 import { createChannels } from './channels.ts'
 import type { AdminBroker, Channel, Transport } from './client.ts'
@@ -64,9 +65,11 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
 
   const configOf = async (topic: string): Promise<Config> => {
     const { resources } = await admin((broker) =>
-      broker.describeConfigs({
-        resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: CONFIG_NAMES }],
-      }),
+      failpoint('kafka.topic-settings', () =>
+        broker.describeConfigs({
+          resources: [{ type: TOPIC_RESOURCE, name: topic, configNames: CONFIG_NAMES }],
+        }),
+      ),
     )
     const entries = resources.flatMap(({ configEntries }) => configEntries)
     return new Map(entries.map(({ configName, configValue }) => [configName, configValue ?? '']))
@@ -116,7 +119,9 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
     async createTopic(topic, settings) {
       try {
         await admin((broker) =>
-          broker.createTopics({ topics: [newTopic(topic, settings)], timeout: KAFKA_ADMIN_MS }),
+          failpoint('kafka.create-topic', () =>
+            broker.createTopics({ topics: [newTopic(topic, settings)], timeout: KAFKA_ADMIN_MS }),
+          ),
         )
       } catch (caught) {
         if (codeOf(caught) !== 'TOPIC_ALREADY_EXISTS') throw creationFailed(caught, topic, settings)
@@ -147,7 +152,11 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
     async deleteTopic(topic) {
       batchBytes.delete(topic)
       try {
-        await admin((broker) => broker.deleteTopics({ topics: [topic], timeout: KAFKA_ADMIN_MS }))
+        await admin((broker) =>
+          failpoint('kafka.delete-topic', () =>
+            broker.deleteTopics({ topics: [topic], timeout: KAFKA_ADMIN_MS }),
+          ),
+        )
       } catch (caught) {
         if (codeOf(caught) !== 'UNKNOWN_TOPIC_OR_PARTITION') {
           throw asUnavailable(caught, `The topic ${topic} cannot be deleted`)
@@ -165,7 +174,7 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
       }
       const topics = [{ topic, partitions: [{ partition: place, offset: String(before) }] }]
       try {
-        await channel.admin((broker) => broker.deleteRecords({ topics }))
+        await channel.admin((broker) => failpoint('kafka.trim', () => broker.deleteRecords({ topics })))
       } catch (caught) {
         await view.refresh([topic])
         throw asUnavailable(caught, `Partition ${place} of topic ${topic} cannot be trimmed to ${before}`)

@@ -7,6 +7,7 @@
  */
 import { TidemarkError } from '../../core/errors.ts'
 import { COORDINATOR_CHECK_MS, COORDINATOR_WITNESSES_MAX, KAFKA_REQUEST_MS } from '../../core/limits.ts'
+import { failpoint } from '../../failpoint.ts'
 import { createChannels } from '../../log/kafka/channels.ts'
 import { describeCode, type Address, type Channel, type Transport } from '../../log/kafka/client.ts'
 import type { ClusterView } from '../../log/kafka/cluster-view.ts'
@@ -63,7 +64,9 @@ export function createCoordinator(
     await new Promise<void>((agreed) => {
       const asked = brokers.map(async (broker) => {
         try {
-          const answer = await witnesses.of(broker)?.call(findCoordinatorCall(groupId), KAFKA_REQUEST_MS)
+          const answer = await failpoint('group.find', () =>
+            witnesses.of(broker)?.call(findCoordinatorCall(groupId), KAFKA_REQUEST_MS),
+          )
           if (answer?.errorCode === CODE.NONE) tally.add(nameOf(answer), answer)
           else if (answer !== undefined) tally.miss(describeCode(answer.errorCode))
         } catch (caught) {

@@ -19,6 +19,7 @@ import {
   MEMBER_REBALANCE_MS,
   MEMBER_SESSION_MS,
 } from '../../core/limits.ts'
+import { failpoint } from '../../failpoint.ts'
 import { describeCode } from '../../log/kafka/client.ts'
 import { createSignal } from '../../log/kafka/signal.ts'
 import type { Clock } from '../../ports.ts'
@@ -85,10 +86,12 @@ export function startGroupMember(
    * a live one learns that it was replaced. They are known by the client id, which the broker tells in every state of the group.
    */
   const clear = async (): Promise<number> => {
-    const { errorCode, members } = await coordinator.aside(describeGroupCall(groupId))
+    const { errorCode, members } = await failpoint('group.look', () =>
+      coordinator.aside(describeGroupCall(groupId)),
+    )
     if (errorCode !== CODE.NONE && errorCode !== CODE.GROUP_ID_NOT_FOUND) return errorCode
     const old = members.filter((member) => member.clientId === clientId).map(({ memberId }) => memberId)
-    if (old.length > 0) await coordinator.aside(leaveGroupCall(groupId, old))
+    if (old.length > 0) await failpoint('group.clear', () => coordinator.aside(leaveGroupCall(groupId, old)))
     next = 'join'
     return CODE.NONE
   }
@@ -97,15 +100,17 @@ export function startGroupMember(
     next = 'beat'
     const words = part.words()
     const { memberId } = seat
-    const answer = await coordinator.call(
-      joinGroupCall({
-        groupId,
-        memberId,
-        sessionMs: MEMBER_SESSION_MS,
-        rebalanceMs: MEMBER_REBALANCE_MS,
-        words,
-      }),
-      ANSWER_MS,
+    const answer = await failpoint('group.join', () =>
+      coordinator.call(
+        joinGroupCall({
+          groupId,
+          memberId,
+          sessionMs: MEMBER_SESSION_MS,
+          rebalanceMs: MEMBER_REBALANCE_MS,
+          words,
+        }),
+        ANSWER_MS,
+      ),
     )
     if (answer.errorCode === CODE.MEMBER_ID_REQUIRED) {
       seat = { ...seat, memberId: answer.memberId }
@@ -117,7 +122,9 @@ export function startGroupMember(
     const leads = answer.leader === seat.memberId
     const sent = clock.now()
     const gift = leads ? part.assign(answer.members, answer.generation) : Buffer.alloc(0)
-    const synced = await coordinator.call(syncGroupCall(seat, leads ? answer.members : [], gift), ANSWER_MS)
+    const synced = await failpoint('group.sync', () =>
+      coordinator.call(syncGroupCall(seat, leads ? answer.members : [], gift), ANSWER_MS),
+    )
     if (synced.errorCode !== CODE.NONE) {
       if (leads && synced.errorCode === CODE.UNKNOWN) hint = sizeHint(answer.members, gift)
       return synced.errorCode
@@ -130,7 +137,9 @@ export function startGroupMember(
 
   const beat = async (): Promise<number> => {
     const sent = clock.now()
-    const code = await coordinator.call(heartbeatCall(seat), KAFKA_REQUEST_MS)
+    const code = await failpoint('group.heartbeat', () =>
+      coordinator.call(heartbeatCall(seat), KAFKA_REQUEST_MS),
+    )
     if (code === CODE.NONE || code === CODE.REBALANCE_IN_PROGRESS) part.known(sent)
     return code
   }
@@ -199,7 +208,9 @@ export function startGroupMember(
     await Promise.race([ended, clock.sleep(KAFKA_RETRY_MS)])
     for (let tries = 0; tries < 2 && seat.memberId !== ''; tries++) {
       try {
-        const code = await coordinator.aside(leaveGroupCall(groupId, [seat.memberId]))
+        const code = await failpoint('group.leave', () =>
+          coordinator.aside(leaveGroupCall(groupId, [seat.memberId])),
+        )
         if (code === CODE.NONE || code === CODE.UNKNOWN_MEMBER_ID) return
       } catch {
         // Its peers or the end of its session will put it out.

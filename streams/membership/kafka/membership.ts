@@ -19,6 +19,7 @@ import {
   MEMBER_SILENT_MS,
 } from '../../core/limits.ts'
 import { changesMap } from '../../core/map-changes.ts'
+import { failpoint } from '../../failpoint.ts'
 import { parseAddress } from '../../log/kafka/address.ts'
 import { createTransport, type ConnectionSettings } from '../../log/kafka/client.ts'
 import { createClusterView, type ClusterView } from '../../log/kafka/cluster-view.ts'
@@ -193,7 +194,10 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
       `Node ${nodeId} does not answer: it is put out of the cluster until it joins again.`,
     )
     // Where this fails, the peer is still in the map, and the next probe that fails asks again.
-    await running.coordinator.aside(leaveGroupCall(groupId, [seat.memberId])).catch(() => undefined)
+    const { coordinator } = running
+    await failpoint('group.evict', () => coordinator.aside(leaveGroupCall(groupId, [seat.memberId]))).catch(
+      () => undefined,
+    )
   }
 
   const start = (nodeId: string): Running => {

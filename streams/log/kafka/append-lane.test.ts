@@ -52,6 +52,8 @@ function partsOf(broker: number, body: Buffer): Sent[] {
 /** Brokers 1 to 3; partition n is led by broker 1 + n % 3. */
 class Brokers {
   readonly sent: Sent[] = []
+  /** Every call of a broker that lives. */
+  readonly asked: string[] = []
   /** What each broker answers; without an entry it appends. */
   readonly answers = new Map<number, Answer>()
   /** Brokers that refuse connections. */
@@ -85,7 +87,9 @@ class Brokers {
   async #call<T>(broker: number, call: ApiCall<T>): Promise<T> {
     if (this.dead.has(broker))
       throw new TidemarkError('LOG_UNAVAILABLE', `The Kafka broker at broker-${broker}:1 cannot be used.`)
+    this.asked.push(`${call.apiName} of ${broker}`)
     if (call.apiName === 'InitProducerId') return { errorCode: 0, id: this.#producers++, epoch: 0 } as T
+    if (call.apiName === 'Metadata') return { brokers: [], topics: [] } as T
     const parts = partsOf(broker, call.body)
     this.sent.push(...parts)
     const answers = parts.map(async (one): Promise<ProduceAnswer> => {
@@ -134,9 +138,26 @@ describe('an append lane', () => {
         if (told.at(-1) !== 'free') told.push('free')
       },
     })
+  const metadata = ['Metadata of 1', 'Metadata of 2', 'Metadata of 3']
   const until = async (line: string): Promise<void> => {
     while (!told.includes(line)) await new Promise((resolve) => setImmediate(resolve))
   }
+
+  it('is connected and has its producer before the first append, once it is warm', async () => {
+    await lane.warm()
+    expect([...brokers.asked].sort()).to.deep.equal(['InitProducerId of 1', ...metadata])
+    await append(part(0))
+    expect(brokers.asked.slice(4)).to.deep.equal(['Produce of 1'])
+    expect(told).to.deep.equal(['0: 0', 'free'])
+  })
+
+  it('warms up as far as brokers answer, and the first append does the rest', async () => {
+    for (const broker of [1, 2, 3]) brokers.dead.add(broker)
+    await lane.warm()
+    brokers.dead.clear()
+    await append(part(0))
+    expect(told).to.deep.equal(['0: 0', 'free'])
+  })
 
   it('tells each part, then that it is free, and counts the sequence of each partition', async () => {
     await append(part(0, 2), part(1), part(3))

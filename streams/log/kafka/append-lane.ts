@@ -24,6 +24,7 @@ import type { Append, AppendListener, Appended } from '../log.ts'
 import { createChannels } from './channels.ts'
 import { describeCode, type Transport } from './client.ts'
 import type { ClusterView } from './cluster-view.ts'
+import { metadataCall } from './metadata-protocol.ts'
 import { createPauses } from './pauses.ts'
 import { createProducerSessions, type ProducerSession } from './producer-sessions.ts'
 import { produceCall, type ProduceAnswer } from './protocol.ts'
@@ -31,6 +32,8 @@ import { encodeRecordBatch } from './record-batch.ts'
 import type { Topics } from './topics.ts'
 
 export interface AppendLane {
+  /** Connects and asks for a producer id before anything is appended, so that the first append does not wait for that. Best effort. */
+  warm(): Promise<void>
   append(parts: readonly Append[], listener: AppendListener): Promise<void>
   close(): void
 }
@@ -194,6 +197,12 @@ export function createAppendLane(
   }
 
   return {
+    async warm() {
+      const calls = [...view.brokers.values()].map((broker) =>
+        channels.of(broker)?.call(metadataCall([]), KAFKA_REQUEST_MS),
+      )
+      await Promise.allSettled([sessions.current(), ...calls])
+    },
     async append(parts, listener) {
       if (parts.length === 0) return
       const groups = new Map<number, Sending[]>()

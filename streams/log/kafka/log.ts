@@ -49,6 +49,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const lanes = Array.from({ length: APPEND_LANES }, () =>
     createAppendLane(transport, view, (topic, when) => topics.batchBytesMax(topic, when)),
   )
+  for (const lane of lanes) void lane.warm()
 
   return {
     identity: view.clusterId,

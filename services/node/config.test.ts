@@ -31,6 +31,14 @@ describe('the configuration', () => {
     expect(readConfig({})).to.deep.equal({
       log: 'embedded',
       kafkaBrokers: [],
+      kafkaTls: false,
+      kafkaTlsCa: undefined,
+      kafkaTlsCert: undefined,
+      kafkaTlsKey: undefined,
+      kafkaTlsKeyPassphrase: undefined,
+      kafkaSaslMechanism: undefined,
+      kafkaSaslUsername: undefined,
+      kafkaSaslPassword: undefined,
       dataDirectory: './data',
       cluster: 'tidemark',
       nodeId: undefined,
@@ -55,6 +63,7 @@ describe('the configuration', () => {
       TIDEMARK_LOG: 'kafka',
       TIDEMARK_KAFKA_BROKERS: 'a:9092, [::1]:9093',
       TIDEMARK_GRPC_LISTEN: '[::]:1',
+      TIDEMARK_GRPC_ADVERTISE: 'a:1',
       TIDEMARK_PARTITIONS: '1024',
       TIDEMARK_DEV: '1',
       TIDEMARK_NODE_ID: '',
@@ -98,6 +107,19 @@ describe('the configuration', () => {
     expect(problemsOf({ TIDEMARK_KAFKA_BROKERS: 'here' })).to.contain('has "here", which is not host:port')
   })
 
+  it('needs an address for others where a node of a cluster listens on all of its own', () => {
+    const kafka = { TIDEMARK_LOG: 'kafka', TIDEMARK_KAFKA_BROKERS: 'a:1' }
+    for (const host of ['0.0.0.0', '[::]']) {
+      const listen = { TIDEMARK_GRPC_LISTEN: `${host}:7400` }
+      expect(problemsOf({ ...kafka, ...listen })).to.contain('TIDEMARK_GRPC_ADVERTISE: must be set')
+      expect(
+        readConfig({ ...kafka, ...listen, TIDEMARK_GRPC_ADVERTISE: 'b:1' }).grpcAdvertise?.host,
+      ).to.equal('b')
+      // One that is alone has nobody to tell.
+      readConfig(listen)
+    }
+  })
+
   it('refuses names that do not exist and says which was meant', () => {
     expect(problemsOf({ TIDEMARK_PARTITION: '4' })).to.contain(
       'there is no such setting, did you mean TIDEMARK_PARTITIONS?',
@@ -139,6 +161,7 @@ describe('the configuration', () => {
       standard: undefined,
       meaning: '',
       secret: true,
+      since: '0.1.0',
     } as const
     const problems: string[] = []
     readSettings({ password }, { A_PASSWORD_FILE: file('hunter2') }, problems)

@@ -5,8 +5,11 @@
 import { readFileSync } from 'node:fs'
 import type { z } from 'zod'
 import { TidemarkError } from '../../streams/core/errors.ts'
+import type { Address } from './address.ts'
+import { kafkaSecurityProblems } from './kafka-security.ts'
 import { nearest } from './nearest.ts'
-import { OTHER_NAMES, SETTINGS, type Setting } from './settings.ts'
+import type { Setting } from './setting.ts'
+import { OTHER_NAMES, SETTINGS } from './settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -35,12 +38,24 @@ export function readConfig(env: Environment = process.env): Config {
       'TIDEMARK_KAFKA_BROKERS: must name a broker, such as localhost:9092, with TIDEMARK_LOG=kafka',
     )
   }
+  if (config.log === 'kafka' && config.grpcAdvertise === undefined && isEverywhere(config.grpcListen)) {
+    problems.push(
+      'TIDEMARK_GRPC_ADVERTISE: must be set where TIDEMARK_GRPC_LISTEN is all addresses: others cannot reach that',
+    )
+  }
+  // Where one of them is wrong by itself, what it means to the others cannot be told.
+  if (!problems.some((problem) => problem.startsWith('TIDEMARK_KAFKA_')))
+    problems.push(...kafkaSecurityProblems(config))
   problems.push(...unknownNames(env))
   if (problems.length === 0) return config
   throw new TidemarkError('CONFIG_INVALID', `the settings are wrong:\n  ${problems.join(';\n  ')}`, {
     metadata: { problems: String(problems.length) },
   })
 }
+
+/** Undefined where it is wrong. */
+const isEverywhere = (listen: Address | undefined): boolean =>
+  listen !== undefined && /^[0:.]+$/.test(listen.host)
 
 /** What a table says, of an environment; appends what is wrong to `problems`, where the result must not be used. */
 export function readSettings<Settings extends Table>(

@@ -7,12 +7,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CATALOGUE } from '../../streams/core/errors.ts'
 import { PACKAGE_ROOT } from './package-root.ts'
+import type { Setting } from './setting.ts'
 import { SETTINGS } from './settings.ts'
 
 export const README = join(PACKAGE_ROOT, 'services', 'README.md')
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<')
 const line = (...cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`
+
+const quoted = (text: string): string => (text === '' ? '' : `\`${text}\``)
 
 export const errorTable = (): string =>
   [
@@ -25,10 +28,19 @@ export const errorTable = (): string =>
 
 export const settingsTable = (): string =>
   [
-    '| name | values | default | meaning |',
-    '| --- | --- | --- | --- |',
-    ...Object.values(SETTINGS).map(({ name, type, standard, meaning }) =>
-      line(`\`${name}\``, type, standard === undefined || standard === '' ? '' : `\`${standard}\``, meaning),
+    '| name | values | default | meaning | secret | example | since |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...Object.values<Setting<unknown>>(SETTINGS).map(
+      ({ name, type, standard = '', meaning, secret, example = '', since }) =>
+        line(
+          `\`${name}\``,
+          type,
+          quoted(standard),
+          meaning,
+          secret === true ? 'yes' : '',
+          quoted(example),
+          since,
+        ),
     ),
   ].join('\n')
 

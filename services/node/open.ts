@@ -13,6 +13,7 @@ import { openStore } from '../../streams/store/rocksdb.ts'
 import { systemClock, systemRandom } from '../../streams/system.ts'
 import type { Config } from './config.ts'
 import { copyOffers } from './copy-offers.ts'
+import { kafkaSecurity } from './kafka-security.ts'
 import { keptNodeId } from './node-id.ts'
 import { openSnapshots } from './snapshot-place.ts'
 import { peerProbe } from './peer-probe.ts'
@@ -71,7 +72,14 @@ async function openLog(config: Config, nodeId: string, { telemetry, signal }: Op
   if (config.log === 'kafka') {
     const { openKafkaLog } = await import('../../streams/log/kafka/log.ts')
     const clientId = `${config.cluster}.${nodeId}`
-    return openKafkaLog({ brokers: config.kafkaBrokers, dev: config.dev, telemetry, signal, clientId })
+    return openKafkaLog({
+      brokers: config.kafkaBrokers,
+      ...kafkaSecurity(config),
+      dev: config.dev,
+      telemetry,
+      signal,
+      clientId,
+    })
   }
   const { openEmbeddedLog } = await import('../../streams/log/embedded/embedded-log.ts')
   return openEmbeddedLog({ directory: join(config.dataDirectory, 'log'), clock: () => logTime(Date.now()) })
@@ -84,6 +92,7 @@ async function openMembership(config: Config, { telemetry, replaced }: Opening):
   const probe = peerProbe()
   const membership = openKafkaMembership({
     brokers: config.kafkaBrokers,
+    ...kafkaSecurity(config),
     cluster: config.cluster,
     clock: systemClock,
     telemetry,

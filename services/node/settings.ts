@@ -2,26 +2,8 @@
 import { z } from 'zod'
 import { PARTITIONS_MAX } from '../../streams/core/limits.ts'
 import { type Address, parseAddress } from './address.ts'
-
-export interface Setting<Value, Standard extends string | undefined = string | undefined> {
-  readonly name: string
-  /** For people: what may stand there. */
-  readonly type: string
-  readonly schema: z.ZodType<Value, string>
-  /** As text, as the environment would have it; undefined = unset. */
-  readonly standard: Standard
-  readonly meaning: string
-  /** Never shown. */
-  readonly secret?: true
-}
-
-const setting = <Value, Standard extends string | undefined>(
-  name: string,
-  type: string,
-  schema: z.ZodType<Value, string>,
-  standard: Standard,
-  meaning: string,
-): Setting<Value, Standard> => ({ name, type, schema, standard, meaning })
+import { KAFKA_SETTINGS } from './kafka-settings.ts'
+import { flag, setting } from './setting.ts'
 
 const whole = (least: number, most: number): z.ZodType<number, string> =>
   z
@@ -44,22 +26,6 @@ const name = z
     'must be 1 to 100 of A-Z a-z 0-9 . _ -, beginning with a letter or digit',
   )
 
-const brokers = z.string().transform((text, context): readonly string[] => {
-  const list = text
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== '')
-  for (const each of list) {
-    if (parseAddress(each) === undefined)
-      context.addIssue(`has ${JSON.stringify(each)}, which is not host:port`)
-  }
-  return list
-})
-
-const flag = z
-  .enum(['0', '1', 'false', 'true', ''], 'must be 1 or 0')
-  .transform((text) => text === '1' || text === 'true')
-
 export const SETTINGS = {
   log: setting(
     'TIDEMARK_LOG',
@@ -68,13 +34,7 @@ export const SETTINGS = {
     'embedded',
     'where the log is: in the data directory of this process, or on Kafka',
   ),
-  kafkaBrokers: setting(
-    'TIDEMARK_KAFKA_BROKERS',
-    'host:port,…',
-    brokers,
-    '',
-    'some brokers of the Kafka cluster; the others are found through them; needed with TIDEMARK_LOG=kafka',
-  ),
+  ...KAFKA_SETTINGS,
   dataDirectory: setting(
     'TIDEMARK_DATA_DIR',
     'path',
@@ -88,6 +48,7 @@ export const SETTINGS = {
     name,
     'tidemark',
     'prefix of the topics: <cluster>.<keyspace>',
+    { example: 'orders-production' },
   ),
   nodeId: setting(
     'TIDEMARK_NODE_ID',
@@ -95,6 +56,7 @@ export const SETTINGS = {
     name,
     undefined,
     'name of this node, unlike that of any other; unset: a random one that is kept in the data directory',
+    { example: 'tidemark-0' },
   ),
   zone: setting(
     'TIDEMARK_ZONE',
@@ -102,6 +64,7 @@ export const SETTINGS = {
     z.string().regex(/^[A-Za-z0-9._-]{0,100}$/, 'must be up to 100 of A-Z a-z 0-9 . _ -'),
     '',
     'failure domain of this node, such as an availability zone: replicas of a partition are spread over zones',
+    { example: 'eu-central-1a' },
   ),
   grpcListen: setting(
     'TIDEMARK_GRPC_LISTEN',
@@ -116,6 +79,7 @@ export const SETTINGS = {
     address,
     undefined,
     'where clients and other nodes reach this one; unset: as it listens',
+    { example: 'tidemark-0.tidemark-headless:7400' },
   ),
   httpListen: setting(
     'TIDEMARK_HTTP_LISTEN',
@@ -158,6 +122,7 @@ export const SETTINGS = {
     z.string().regex(/^(file:\/\/\/.+|s3:\/\/[^/]+(\/.*)?)$/, 'must be file:///path or s3://bucket/prefix'),
     undefined,
     'where snapshots are; a directory must be the same for all nodes, such as a network share',
+    { example: 's3://backups/tidemark' },
   ),
   snapshotS3Endpoint: setting(
     'TIDEMARK_SNAPSHOT_S3_ENDPOINT',
@@ -165,6 +130,7 @@ export const SETTINGS = {
     z.url({ protocol: /^https?$/, error: 'must be a URL with http or https' }),
     undefined,
     "an S3 server that is not Amazon's; region and credentials come from AWS_REGION, AWS_ACCESS_KEY_ID … as all AWS tools have them",
+    { example: 'http://minio:9000' },
   ),
   logLevel: setting(
     'TIDEMARK_LOG_LEVEL',
@@ -179,6 +145,7 @@ export const SETTINGS = {
     z.string(),
     undefined,
     'sends metrics to the Datadog agent there (DogStatsD); DD_ENV, DD_SERVICE, DD_VERSION and DD_TAGS become tags',
+    { example: 'datadog-agent' },
   ),
   datadogUrl: setting(
     'DD_DOGSTATSD_URL',
@@ -186,6 +153,7 @@ export const SETTINGS = {
     z.string(),
     undefined,
     'the same by address',
+    { example: 'unix:///var/run/datadog/dsd.socket' },
   ),
 } as const
 

@@ -25,8 +25,8 @@ export interface KafkaOptions {
   readonly port?: number
   /** More for the environment of the brokers, for instance KAFKA_LOG_LEVEL. */
   readonly env?: Readonly<Record<string, string>>
-  /** Broker settings beside those of properties.ts. */
-  readonly settings?: Settings
+  /** Broker settings beside those of properties.ts, the same for all or of each. */
+  readonly settings?: Settings | ((broker: BrokerAddress) => Settings)
   /** For hours and for load: more heap and the full compiler, in place of a quick start. */
   readonly longRun?: boolean
 }
@@ -66,13 +66,15 @@ async function startOnce(options: KafkaOptions): Promise<KafkaCluster> {
   await mkdir(dataDir, { recursive: true })
   refuseOtherCount(dataDir, count)
 
+  const { settings = {} } = options
+  const changesOf = typeof settings === 'function' ? settings : (): Settings => settings
   const addresses = await chooseAddresses(count, options.port)
   const plans = addresses.map((address): BrokerPlan => {
     const folder = join(dataDir, `broker-${address.id}`)
     return {
       ...address,
       folder,
-      settings: brokerSettings(address, addresses, join(folder, 'log'), options.settings),
+      settings: brokerSettings(address, addresses, join(folder, 'log'), changesOf(address)),
       jars,
       jvm: options.longRun === true ? LONG : QUICK,
       env: options.env ?? {},

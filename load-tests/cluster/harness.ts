@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KafkaBroker } from '../../infra/kafka/broker.ts'
 import { freePorts, isFree } from '../../infra/kafka/ports.ts'
-import { startKafka } from '../../infra/kafka/start.ts'
+import { type KafkaOptions, startKafka } from '../../infra/kafka/start.ts'
 import { guard, unguard } from '../../infra/kafka/watchdog.ts'
 import { connect } from '../../services/client/index.ts'
 import { must } from '../../streams/core/assert.ts'
@@ -29,10 +29,24 @@ export interface ClusterOptions {
   readonly directory?: string | undefined
   /** For hours and for load: see infra/kafka/start.ts. */
   readonly longRun?: boolean
-  /** More for the environment of the nodes. */
-  readonly settings?: Readonly<Record<string, string>>
+  /** More for the environment of the nodes, the same for all or of each. */
+  readonly settings?: NodeSettings | ((node: NodePlace) => NodeSettings | Promise<NodeSettings>)
+  /** More for the brokers: see infra/kafka/start.ts. */
+  readonly brokerSettings?: KafkaOptions['settings']
   /** Hears what is being done. */
   readonly say?: (sentence: string) => void
+}
+
+type NodeSettings = Readonly<Record<string, string>>
+
+export interface NodePlace {
+  readonly id: string
+  /** From 0, in the order of their start. */
+  readonly index: number
+  /** Where it listens for gRPC. */
+  readonly port: number
+  /** Its data and its output lie here. */
+  readonly folder: string
 }
 
 export interface Cluster {
@@ -79,6 +93,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       brokers: brokerCount,
       dataDir: join(directory, 'kafka'),
       longRun: options.longRun ?? false,
+      ...(options.brokerSettings === undefined ? {} : { settings: options.brokerSettings }),
     })
     closing.push(() => (temporary ? killAll(kafka.brokers) : kafka.stop()))
     const shared = {
@@ -90,15 +105,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     const taken = new Set<number>()
     const plan = async (index: number, id = `node-${index + 1}`): Promise<NodeProcess> => {
       const [port, httpPort] = await portsOf(options, index, taken)
+      const folder = join(directory, `node-${index + 1}`)
+      const own = options.settings
       return nodeProcess({
         id,
-        folder: join(directory, `node-${index + 1}`),
+        folder,
         port,
         httpPort,
         settings: {
           ...shared,
           TIDEMARK_ZONE: `zone-${must(ZONES[index % ZONES.length], 'a zone')}`,
-          ...options.settings,
+          ...(typeof own === 'function' ? await own({ id, index, port, folder }) : own),
         },
       })
     }

@@ -148,6 +148,8 @@ export class Model {
   packing = true
   defaultTtlMs = 0
   replication = 0
+  /** No row is due before. */
+  #dueFrom = Infinity
   /** Of the record in work. */
   #offset = 0
   #changes: ModelChange[] = []
@@ -164,10 +166,7 @@ export class Model {
     this.#offset = record.offset
     this.#changes = []
     if (record.time > this.time && record.time <= 2 ** 48) this.time = record.time
-    const due = [...this.rows]
-      .filter(([, row]) => row.expiresAt !== 0 && row.expiresAt <= this.time)
-      .sort(([a, { expiresAt: x }], [b, { expiresAt: y }]) => x - y || (a < b ? -1 : 1))
-    for (const [key] of due.slice(0, 512)) this.#change('expired', key, undefined, undefined)
+    if (this.#dueFrom <= this.time) this.#expire()
     let duplicateOf: number | undefined
     let outcomes: readonly Outcome[]
     const done = this.#perform(record)
@@ -178,6 +177,16 @@ export class Model {
     }
     this.rejected += outcomes.filter(({ status, duplicate }) => status === 'rejected' && !duplicate).length
     return { offset: record.offset, time: this.time, outcomes, changes: this.#changes, duplicateOf }
+  }
+
+  #expire(): void {
+    const due = [...this.rows]
+      .filter(([, row]) => row.expiresAt !== 0 && row.expiresAt <= this.time)
+      .sort(([a, { expiresAt: x }], [b, { expiresAt: y }]) => x - y || (a < b ? -1 : 1))
+    for (const [key] of due.slice(0, 512)) this.#change('expired', key, undefined, undefined)
+    this.#dueFrom = Infinity
+    for (const { expiresAt } of this.rows.values())
+      if (expiresAt !== 0 && expiresAt < this.#dueFrom) this.#dueFrom = expiresAt
   }
 
   /** What readers see now. */
@@ -448,7 +457,10 @@ export class Model {
   ): void {
     this.#changes.push({ kind, key, row, previous: this.rows.get(key), traceparent })
     if (row === undefined) this.rows.delete(key)
-    else this.rows.set(key, row)
+    else {
+      this.rows.set(key, row)
+      if (row.expiresAt !== 0) this.#dueFrom = Math.min(this.#dueFrom, row.expiresAt)
+    }
     this.configured = true
   }
 
@@ -548,8 +560,9 @@ export class Model {
 
   #remember(id: string, outcome: Outcome): void {
     this.ids += 1
-    for (const [name, { renewed }] of this.sessions)
-      if (renewed <= this.ids - 2 ** 20) this.sessions.delete(name)
+    if (this.ids > 2 ** 20)
+      for (const [name, { renewed }] of this.sessions)
+        if (renewed <= this.ids - 2 ** 20) this.sessions.delete(name)
     const { session: name, sequence } = this.#split(id)
     const session = this.sessions.get(name) ?? { renewed: this.ids, floor: 0, kept: [] }
     this.sessions.set(name, session)

@@ -11,6 +11,7 @@ import type { Reason } from './core/errors.ts'
 import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
 import type { CopyResume, ReplicaCopy } from './snapshot/copy-sessions.ts'
 import type { TrimPoint, Trimmed } from './snapshot/trim.ts'
+import type { StoreMeasures } from './store/store.ts'
 
 export type Consistency = 'eventual' | 'session' | 'linearizable'
 
@@ -244,6 +245,26 @@ export interface UpdateOptions {
     ((partitions: readonly Partition[], changes: KeyspaceChanges) => Promise<void>) | undefined
 }
 
+/** Numbers of a node of this moment, for metrics. */
+export interface Vitals {
+  /** Mutations on their way to the log or to their answer, and their bytes. */
+  readonly writesInFlight: number
+  readonly writeBytesInFlight: number
+  readonly watchers: number
+  /** Reads that wait for their replica to be fresh enough. */
+  readonly readsWaiting: number
+  /** Sessions of writers kept in memory. */
+  readonly sessions: number
+  /** Partitions that this node leads. */
+  readonly leading: number
+  /** The membership knows this node, and the map has it. */
+  readonly connected: boolean
+  /** The newest; undefined before the first. */
+  readonly map: ClusterMap | undefined
+  readonly logHealthy: boolean
+  readonly store: StoreMeasures
+}
+
 export interface TidemarkNode {
   readonly description: NodeDescription
   /** @throws KEYSPACE_NOT_FOUND */
@@ -261,6 +282,8 @@ export interface TidemarkNode {
   /** Another node has deleted it: looks at the log, and drops it here where that is so. */
   forgetKeyspace(name: string): Promise<void>
   replicas(): readonly ReplicaStatus[]
+  /** Cheap: made for each look at the metrics. */
+  vitals(): Vitals
   /** True when the log answers, the map has this node, and every replica that the map lists here is live. */
   readonly ready: boolean
   /** Calls back at each change of `ready`; returns what ends that. */

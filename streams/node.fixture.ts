@@ -4,6 +4,7 @@ import { NO_HEADERS } from './core/types.ts'
 import type { TidemarkNode } from './face.ts'
 import { openMemoryLog } from './log/memory.ts'
 import { singleMembership } from './membership/single.ts'
+import { newMeters } from './meters.ts'
 import { openNode } from './node.ts'
 import type { Clock, Telemetry } from './ports.ts'
 import { openMemoryStore } from './store/memory.ts'
@@ -14,7 +15,7 @@ export const text = (bytes: Uint8Array | undefined): string | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
 
 export const quiet: Telemetry = {
-  applied: () => undefined,
+  meters: newMeters(),
   stopped: () => undefined,
   trouble: () => undefined,
   recovered: () => undefined,

@@ -19,6 +19,7 @@ import type {
   ReplicaStatus,
   TidemarkNode,
   UpdateOptions,
+  Vitals,
 } from './face.ts'
 import { checkChanges, checkKeyspace, differingSetting } from './keyspace-settings.ts'
 import { sharedAppender } from './log/appender.ts'
@@ -79,6 +80,7 @@ class LocalNode implements TidemarkNode {
     const incarnation = random.id(9)
     const appender = sharedAppender(log)
     const writer = new Writer(appender, clock, `w${incarnation}`)
+    const { meters } = options.telemetry
     this.#context = {
       options,
       incarnation,
@@ -100,7 +102,7 @@ class LocalNode implements TidemarkNode {
       replica: (name, partition) => this.#hosted(name).face.replica(partition),
       replicas: () => this.#keyspaces.replicas(),
     })
-    this.#leading = new Leading({ nodeId, incarnation, writer, clock })
+    this.#leading = new Leading({ nodeId, incarnation, writer, clock, meters })
     this.#keyspaces = new Keyspaces(this.#context)
     this.#announcer = new Announcer(this.#context, this.#keyspaces, this.#leading)
   }
@@ -290,6 +292,24 @@ class LocalNode implements TidemarkNode {
 
   replicas(): readonly ReplicaStatus[] {
     return [...this.#keyspaces.replicas()].map(statusOf)
+  }
+
+  vitals(): Vitals {
+    const { writer, watchers } = this.#context
+    const { store, log } = this.#options
+    const replicas = [...this.#keyspaces.replicas()]
+    return {
+      writesInFlight: writer.inFlight,
+      writeBytesInFlight: writer.bytesInFlight,
+      watchers: watchers.count,
+      readsWaiting: replicas.reduce((sum, { waiters }) => sum + waiters.size, 0),
+      sessions: replicas.reduce((sum, replica) => sum + replica.sessions.size, 0),
+      leading: replicas.filter((replica) => this.#leading.leads(replica)).length,
+      connected: this.#leading.connected && this.#isInMap,
+      map: this.#map,
+      logHealthy: log.healthy,
+      store: store.measures(),
+    }
   }
 
   get ready(): boolean {

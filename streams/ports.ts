@@ -2,6 +2,7 @@
 import type { MapNode } from './core/cluster-map.ts'
 import type { TidemarkError } from './core/errors.ts'
 import type { Partition } from './core/types.ts'
+import type { Meters } from './meters.ts'
 
 export interface Clock {
   /** Milliseconds since 1970. For deadlines and freshness only; what is true of the data comes from the log. */
@@ -18,9 +19,10 @@ export interface Random {
   id(bytes: number): string
 }
 
-/** What an operator wants to hear of. Called on the hot path: implementations count and return. */
+/** What an operator wants to hear of. */
 export interface Telemetry {
-  applied(keyspace: string, partition: Partition, records: number): void
+  /** Counted into by whoever does something; one for each node. */
+  readonly meters: Meters
   /** A partition stopped serving on this node. */
   stopped(keyspace: string, partition: Partition, error: TidemarkError): void
   /** Something outside fails and is tried again; one sentence when it begins. */

@@ -16,6 +16,7 @@ import { AssertionError } from '../../streams/core/assert.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { CALL_DEADLINE_MS } from '../../streams/core/limits.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
+import type { Meters } from '../../streams/meters.ts'
 import type { SnapshotStore } from '../../streams/snapshot/snapshot-store.ts'
 import { type CallMeter, callBegan, callEnded, newCallMeter } from './call-meter.ts'
 import { isForwarded } from './routing/hop.ts'
@@ -33,6 +34,8 @@ export interface Serving {
   readonly draining: AbortSignal
   /** By path of the method. */
   readonly meters: Map<string, CallMeter>
+  /** What is counted beside the calls. */
+  readonly totals: Meters
   /** A bug came to light: an assertion failed, or something was thrown that is no TidemarkError. */
   readonly bug: (error: unknown) => void
   /** As SIGTERM. */
@@ -135,6 +138,7 @@ export function serverStreaming<Request extends object, Response>(
 export function grpcError(serving: Serving, caught: unknown): GrpcError {
   const error = TidemarkError.from(caught)
   if (error.reason === 'INTERNAL') serving.bug(caught)
+  serving.totals.tallies.errors.add(error.reason)
   return toGrpcError(error)
 }
 

@@ -29,6 +29,7 @@ import type {
   TransactionRead,
   TransactionReads,
   UpdateOptions,
+  Vitals,
   Watch,
   WatchEvent,
   WatchMessage,
@@ -176,6 +177,21 @@ export class FakeNode implements TidemarkNode {
         checkpoints: [],
       })),
     )
+  }
+
+  vitals(): Vitals {
+    return {
+      writesInFlight: 0,
+      writeBytesInFlight: 0,
+      watchers: this.watchers,
+      readsWaiting: 0,
+      sessions: 0,
+      leading: 0,
+      connected: true,
+      map: undefined,
+      logHealthy: true,
+      store: {},
+    }
   }
 
   async updateKeyspace(

@@ -9,7 +9,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { TidemarkNode } from '../../streams/face.ts'
 import type { Address } from './address.ts'
 import { cannotListen } from './listening.ts'
-import type { Metrics } from './metrics.ts'
+import type { Metrics } from './metrics/prometheus.ts'
 
 export interface Readiness {
   /** Undefined until it is open. */

@@ -312,6 +312,6 @@ describe('KeyValueService, unary', () => {
     expect(meter?.ended[status.OK]).to.equal(1)
     expect(meter?.ended[status.INVALID_ARGUMENT]).to.equal(1)
     expect(meter?.inFlight).to.equal(0)
-    expect(meter?.buckets.reduce((sum, count) => sum + count)).to.equal(2)
+    expect(meter?.duration.count.reduce((sum, count) => sum + count)).to.equal(2)
   })
 })

@@ -10,10 +10,12 @@ import type { TidemarkNode } from '../../streams/face.ts'
 import type { CallMeter } from './call-meter.ts'
 import { type Serving, isFatal } from './calls.ts'
 import type { Config } from './config.ts'
-import { reportToDatadog } from './datadog.ts'
 import { type HttpServer, serveHttp } from './http.ts'
 import type { Logger } from './logger.ts'
-import { createMetrics } from './metrics.ts'
+import { reportToDatadog } from './metrics/dogstatsd.ts'
+import { createMetrics } from './metrics/prometheus.ts'
+import { watchRuntime } from './metrics/runtime.ts'
+import { watchSnapshots } from './metrics/snapshot-watch.ts'
 import { type Opening, openConfigured } from './open.ts'
 import { VERSION } from './package-root.ts'
 import { RoutedNode } from './routing/routed-node.ts'
@@ -49,10 +51,21 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
   const draining = new AbortController()
   const telemetry = createTelemetry(logger)
   const meters = new Map<string, CallMeter>()
-  const measured: { node: TidemarkNode | undefined } & Omit<Parameters<typeof createMetrics>[0], 'node'> = {
-    node: undefined,
+  const { meters: totals } = telemetry
+  const snapshots = await openSnapshots(config)
+  const runtime = watchRuntime()
+  const measured = {
+    node: undefined as TidemarkNode | undefined,
     meters,
-    appliedRecords: telemetry.appliedRecords,
+    totals,
+    runtime,
+    snapshots: snapshots && watchSnapshots(snapshots, config.cluster, logger),
+    dataDirectory: config.dataDirectory,
+    telemetry: { errors: 0 },
+  }
+  const stopMeasuring = (): void => {
+    runtime.stop()
+    measured.snapshots?.stop()
   }
   const readiness = {
     get node() {
@@ -72,13 +85,14 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
   try {
     node = await open(config, { telemetry, signal, replaced })
     measured.node = node
-    const routed = new RoutedNode(node)
+    const routed = new RoutedNode(node, totals.tallies['router.forwards'])
     const serving: Serving = {
       node: routed,
       local: node,
-      snapshots: await openSnapshots(config),
+      snapshots,
       draining: draining.signal,
       meters,
+      totals,
       bug(bug) {
         if (isFatal(bug)) fatal(bug)
         else logger.error({ err: bug }, 'a bug: a call failed with INTERNAL')
@@ -87,12 +101,17 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     }
     const grpc = await serveGrpc(serving, config.grpcListen, config.connectionAgeMs)
     node.join(addressText(config.grpcAdvertise ?? grpc.address))
-    const stopReporting = await reportToDatadog(config, measured, logger)
+    const stopSending = await reportToDatadog(config, measured, logger)
+    const stopReporting = async (): Promise<void> => {
+      await stopSending()
+      stopMeasuring()
+    }
     const result = finish({ config, logger, node: routed, grpc, http, draining, stopReporting })
     void stopAsked.then((why) => result.stop(why))
     return result
   } catch (caught) {
     await node?.close(Date.now())
+    stopMeasuring()
     await http.stop()
     throw caught
   }
@@ -105,7 +124,7 @@ interface Parts {
   readonly grpc: GrpcServer
   readonly http: HttpServer
   readonly draining: AbortController
-  readonly stopReporting: () => void
+  readonly stopReporting: () => Promise<void>
 }
 
 function finish({ config, logger, node, grpc, http, draining, stopReporting }: Parts): RunningNode {
@@ -124,7 +143,7 @@ function finish({ config, logger, node, grpc, http, draining, stopReporting }: P
       logger.warn(`calls were cut off that did not finish in ${DRAIN_MS / 1000} s`)
     await node.close(Math.max(deadline, Date.now() + CLOSE_MS))
     forget()
-    stopReporting()
+    await stopReporting()
     await http.stop()
     logger.info('stopped')
   }

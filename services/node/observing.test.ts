@@ -1,39 +1,27 @@
-/** What operators see: HTTP, metrics, logs, Datadog. */
-import { once } from 'node:events'
-import { createSocket } from 'node:dgram'
+/** What operators see: HTTP, metrics, logs. */
 import { status as grpcStatus } from '@grpc/grpc-js'
 import { expect } from 'chai'
-import { StatsD } from 'hot-shots'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { offset, partition } from '../../streams/core/types.ts'
 import { addressText } from './address.ts'
-import { callBegan, callEnded, newCallMeter } from './call-meter.ts'
-import { report, reportToDatadog } from './datadog.ts'
-import { FakeNode } from './face.fake.ts'
+import { must } from '../../streams/core/assert.ts'
+import { callBegan, callEnded } from './call-meter.ts'
 import { type HttpServer, serveHttp } from './http.ts'
 import { createLogger } from './logger.ts'
-import { createMetrics } from './metrics.ts'
+import { type FakeMeasured, measuredFake } from './metrics/measured.fake.ts'
+import { METRIC_NAMES, prometheusName } from './metrics/catalogue.ts'
+import { createMetrics } from './metrics/prometheus.ts'
 import { createTelemetry } from './telemetry.ts'
 
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
-function measured() {
-  const meter = newCallMeter('KeyValueService/Get')
-  return {
-    node: new FakeNode() as FakeNode | undefined,
-    meter,
-    meters: new Map([['/tidemark.v1.KeyValueService/Get', meter]]),
-    appliedRecords: new Map([['default', 12]]),
-  }
-}
-
 describe('the HTTP port', () => {
   let http: HttpServer
   let draining: AbortController
-  let state: ReturnType<typeof measured>
+  let state: FakeMeasured
   beforeEach(async () => {
     draining = new AbortController()
-    state = measured()
+    state = measuredFake()
     const readiness = {
       get node() {
         return state.node
@@ -42,7 +30,10 @@ describe('the HTTP port', () => {
     }
     http = await serveHttp(LOCAL, readiness, createMetrics(state))
   })
-  afterEach(() => http.stop())
+  afterEach(() => {
+    state.runtime.stop()
+    return http.stop()
+  })
 
   const get = async (
     path: string,
@@ -87,7 +78,7 @@ describe('the HTTP port', () => {
     const { text } = await get('/readyz?verbose')
     expect(text.split('\n').slice(0, 2)).to.deep.equal([
       '[-] default/0 stopped 7 of 9 LOG_TRIMMED: offset 7 is gone',
-      '[+] default/1 live 1 of 1',
+      '[+] default/1 live 100 of 101',
     ])
   })
 
@@ -98,37 +89,36 @@ describe('the HTTP port', () => {
   })
 
   it('gives metrics that Prometheus reads', async () => {
-    const began = callBegan(state.meter)
-    callEnded(state.meter, grpcStatus.OK, began)
-    callEnded(state.meter, grpcStatus.NOT_FOUND, callBegan(state.meter) - 70)
-    callBegan(state.meter)
+    const meter = must(state.meters.get('/tidemark.v1.KeyValueService/Get'), 'a meter')
+    callEnded(meter, grpcStatus.NOT_FOUND, callBegan(meter) - 70)
+    callBegan(meter)
     const { text, type } = await get('/metrics')
     expect(type).to.contain('text/plain; version=0.0.4')
     const method = 'method="KeyValueService/Get"'
+    const node = 'cluster="fake",node="node-1"'
     for (const line of [
-      `tidemark_grpc_requests_total{${method},code="OK"} 1`,
-      `tidemark_grpc_requests_total{${method},code="NOT_FOUND"} 1`,
-      `tidemark_grpc_requests_in_flight{${method}} 1`,
-      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.05"} 1`,
-      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.1"} 2`,
-      `tidemark_grpc_request_duration_seconds_bucket{${method},le="+Inf"} 2`,
-      `tidemark_grpc_request_duration_seconds_count{${method}} 2`,
-      'tidemark_replica_applied_offset{keyspace="default",partition="3"} 1',
-      'tidemark_replica_lag_records{keyspace="default",partition="3"} 0',
-      'tidemark_replicas{state="live"} 4',
-      'tidemark_replicas{state="stopped"} 0',
-      'tidemark_applied_records_total{keyspace="default"} 12',
-      'tidemark_ready 1',
+      `tidemark_grpc_requests_total{${method},code="OK",${node}} 1`,
+      `tidemark_grpc_requests_total{${method},code="NOT_FOUND",${node}} 1`,
+      `tidemark_grpc_requests_in_flight{${method},${node}} 1`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.04",${node}} 1`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="0.1",${node}} 2`,
+      `tidemark_grpc_request_duration_seconds_bucket{${method},le="+Inf",${node}} 2`,
+      `tidemark_grpc_request_duration_seconds_count{${method},${node}} 2`,
+      `tidemark_lag_worst_records{keyspace="default",partition="3",${node}} 3`,
+      `tidemark_lag_records{quantile="1",${node}} 3`,
+      `tidemark_replicas{state="live",${node}} 4`,
+      `tidemark_replicas{state="stopped",${node}} 0`,
+      `tidemark_apply_records_total{keyspace="default",${node}} 12`,
+      `tidemark_ready{${node}} 1`,
     ]) {
       expect(text.split('\n')).to.include(line)
     }
-    expect(text)
-      .to.contain('nodejs_eventloop_lag_p99_seconds')
-      .and.to.contain('process_resident_memory_bytes')
     const names = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name)
-    expect(new Set(names).size, 'no metric twice').to.equal(names.length)
+    expect(names).to.deep.equal(METRIC_NAMES.map(prometheusName))
     // Counters are totals, however often they are read.
-    expect((await get('/metrics')).text).to.contain(`tidemark_grpc_requests_total{${method},code="OK"} 1\n`)
+    expect((await get('/metrics')).text).to.contain(
+      `tidemark_grpc_requests_total{${method},code="OK",${node}} 1\n`,
+    )
   })
 
   it('says so when another process has the port', async () => {
@@ -179,8 +169,6 @@ describe('the log of the node', () => {
     telemetry.stopped('orders', partition(3), new TidemarkError('LOG_TRIMMED', 'offset 7 is gone'))
     telemetry.trouble('no broker answers')
     telemetry.recovered('a broker answers again')
-    telemetry.applied('orders', partition(3), 5)
-    telemetry.applied('orders', partition(4), 6)
     expect(
       lines
         .map((line) => JSON.parse(line) as { level: string; msg: string })
@@ -190,45 +178,7 @@ describe('the log of the node', () => {
       'warn: no broker answers',
       'info: a broker answers again',
     ])
-    expect(telemetry.appliedRecords.get('orders')).to.equal(11)
-  })
-})
-
-describe('metrics for Datadog', () => {
-  it('are differences of counts, and gauges', () => {
-    const client = new StatsD({ mock: true, prefix: 'tidemark.', includeDataDogTags: false })
-    const state = measured()
-    const sent = new Map<string, number>()
-    callEnded(state.meter, grpcStatus.OK, callBegan(state.meter))
-    report(client, state, sent)
-    const first = client.mockBuffer?.splice(0) ?? []
-    expect(first).to.include('tidemark.grpc.requests:1|c|#method:KeyValueService/Get,code:OK')
-    expect(first).to.include('tidemark.applied.records:12|c|#keyspace:default')
-    expect(first).to.include('tidemark.ready:1|g')
-    expect(first).to.include('tidemark.replica.lag_records:0|g|#keyspace:default,partition:0')
-    report(client, state, sent)
-    expect((client.mockBuffer ?? []).filter((line) => line.endsWith('|c'))).to.deep.equal([])
-  })
-
-  it('go to the agent that the environment names, and nowhere else', async () => {
-    const logger = createLogger('silent', { write: () => undefined })
-    const none = await reportToDatadog({ datadogHost: undefined, datadogUrl: undefined }, measured(), logger)
-    none()
-    const agent = createSocket('udp4')
-    agent.bind(8125, '127.0.0.1')
-    const listening = await Promise.race([
-      once(agent, 'listening').then(() => true),
-      once(agent, 'error').then(() => false),
-    ])
-    if (!listening) return
-    const stop = await reportToDatadog(
-      { datadogHost: '127.0.0.1', datadogUrl: undefined },
-      measured(),
-      logger,
-    )
-    stop()
-    const [packet] = (await once(agent, 'message')) as [Buffer]
-    expect(packet.toString()).to.contain('tidemark.ready:1|g')
-    agent.close()
+    expect(telemetry.meters.counts.troubles).to.equal(1)
+    expect(telemetry.meters.tallies['partitions.stopped'].totals.get('LOG_TRIMMED')).to.equal(1)
   })
 })

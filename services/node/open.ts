@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { logTime } from '../../streams/core/types.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
 import type { Log } from '../../streams/log/log.ts'
+import { meteredLog } from '../../streams/log/metered.ts'
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import type { Membership } from '../../streams/membership/membership.ts'
 import { singleMembership } from '../../streams/membership/single.ts'
@@ -30,7 +31,7 @@ export interface Opening {
 export async function openConfigured(config: Config, opening: Opening): Promise<TidemarkNode> {
   const { telemetry } = opening
   const nodeId = config.nodeId ?? (await keptNodeId(config.dataDirectory))
-  const log = await openLog(config, nodeId, opening)
+  const log = meteredLog(await openLog(config, nodeId, opening), telemetry.meters)
   const closing: (() => Promise<void>)[] = [() => log.close()]
   try {
     const store = await openStore(join(config.dataDirectory, 'replicas'))
@@ -79,6 +80,7 @@ async function openLog(config: Config, nodeId: string, { telemetry, signal }: Op
       telemetry,
       signal,
       clientId,
+      meters: telemetry.meters,
     })
   }
   const { openEmbeddedLog } = await import('../../streams/log/embedded/embedded-log.ts')
@@ -96,6 +98,7 @@ async function openMembership(config: Config, { telemetry, replaced }: Opening):
     cluster: config.cluster,
     clock: systemClock,
     telemetry,
+    meters: telemetry.meters,
     alive: probe.alive,
     replaced,
   })

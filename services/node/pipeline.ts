@@ -11,7 +11,8 @@
  * ends the stream, after the answers to what came before it.
  */
 import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js'
-import { TidemarkError } from '../../streams/core/errors.ts'
+import { must } from '../../streams/core/assert.ts'
+import { TidemarkError, isReason } from '../../streams/core/errors.ts'
 import {
   CALL_DEADLINE_MS,
   PIPELINE_BYTES_IN_FLIGHT_MAX,
@@ -48,7 +49,7 @@ import {
   toMutation,
   writeResult,
 } from './pipeline-operations.ts'
-import { toGrpcError } from './status.ts'
+import { grpcCode, toGrpcError } from './status.ts'
 import { isTraceparent, traceparentOf } from './trace-context.ts'
 import { toTransaction } from './transact.ts'
 import {
@@ -64,13 +65,26 @@ type Call = ServerDuplexStream<Decoded<PipelineRequest>, PipelineResponse>
 
 export function keyValuePipeline(serving: Serving): HandlerOf<typeof keyValueDefinition.pipeline> {
   const meter = meterOf(serving, methods.pipeline)
+  const operations = OPERATIONS.map((name) => meterOf(serving, { path: `Pipeline/${name}` }))
   return (call) => {
-    new PipelineStream(serving, meter, call).run()
+    new PipelineStream(serving, meter, operations, call).run()
   }
+}
+
+/** Operations are metered like calls; by the number of their kind. */
+const OPERATIONS = ['Unknown', 'Get', 'Put', 'Delete', 'Increment', 'Transact'] as const
+
+/** Of an operation, what its answer needs. */
+interface Asked {
+  readonly meter: CallMeter
+  readonly began: number
+  readonly detailed: boolean
 }
 
 /** What the operations of a frame share. */
 interface Frame {
+  /** When it came. */
+  readonly began: number
   readonly keyspace: Keyspace
   readonly freshness: Freshness
   readonly options: WriteOptions
@@ -87,6 +101,9 @@ class PipelineStream {
   readonly #began: number
   readonly #deadline: number
   readonly #traceparent: string
+  readonly #operations: readonly CallMeter[]
+  /** The moment of this turn of the event loop, for all that is answered in it; 0 = none was yet. */
+  #turn = 0
   /** Operations that have no result yet: their bytes by id. */
   readonly #waiting = new Map<number, number>()
   /** Operations whose result has not been handed to the stream, and the bytes of those or of their results. */
@@ -104,7 +121,8 @@ class PipelineStream {
   #error: TidemarkError | undefined
   #gone = false
 
-  constructor(serving: Serving, meter: CallMeter, call: Call) {
+  constructor(serving: Serving, meter: CallMeter, operations: readonly CallMeter[], call: Call) {
+    this.#operations = operations
     this.#serving = serving
     this.#node = nodeFor(serving, call)
     this.#meter = meter
@@ -154,7 +172,8 @@ class PipelineStream {
       return
     }
     this.#inFlight += request.operations.length
-    const frame = this.#prepare(request)
+    const began = performance.now()
+    const frame = this.#prepare(request, began)
     const reads: PipelineOperation[] = []
     for (const operation of request.operations) {
       if (this.#waiting.has(operation.id)) {
@@ -165,8 +184,10 @@ class PipelineStream {
       const bytes = bytesOf(operation)
       this.#waiting.set(operation.id, bytes)
       this.#bytesInFlight += bytes
+      const meter = this.#meterOf(operation)
+      meter.inFlight += 1
       if (frame instanceof TidemarkError) {
-        this.#fail(operation.id, frame, request.details)
+        this.#fail(operation.id, { meter, began, detailed: request.details }, frame)
         continue
       }
       try {
@@ -175,18 +196,19 @@ class PipelineStream {
           reads.push(operation)
         } else this.#write(frame, operation)
       } catch (caught) {
-        this.#fail(operation.id, caught, request.details)
+        this.#fail(operation.id, { meter, began, detailed: request.details }, caught)
       }
     }
     if (reads.length > 0 && !(frame instanceof TidemarkError)) void this.#readAll(frame, reads)
   }
 
   /** What is wrong with a frame as a whole is the answer to each of its operations. */
-  #prepare(request: PipelineRequest): Frame | TidemarkError {
+  #prepare(request: PipelineRequest, began: number): Frame | TidemarkError {
     try {
       const timeoutMs = Math.min(request.timeoutMs || CALL_DEADLINE_MS, CALL_DEADLINE_MS)
       const deadline = Math.min(this.#deadline, Date.now() + timeoutMs)
       return {
+        began,
         keyspace: this.#node.keyspace(keyspaceName(request.keyspace)),
         freshness: {
           consistency: checkConsistency(request.consistency),
@@ -203,8 +225,9 @@ class PipelineStream {
   }
 
   #write(frame: Frame, operation: PipelineOperation): void {
-    const { keyspace, options, detailed } = frame
+    const { keyspace, options, detailed, began } = frame
     const id = operation.id
+    const asked: Asked = { meter: this.#meterOf(operation), began, detailed }
     const requestId = requestIdOf(frame.session, operation)
     const traceparent = isTraceparent(operation.traceparent) ? operation.traceparent : this.#traceparent
     if (operation.kind === Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
@@ -212,14 +235,14 @@ class PipelineStream {
       if (request === undefined) throw refuseField('transaction', 'it is missing')
       const { mutation, reads } = toTransaction(keyspace, request, requestId, traceparent)
       keyspace.write(mutation, options, reads).then(
-        (written) => this.#answer(writeResult(id, written, request, detailed)),
-        (caught: unknown) => this.#fail(id, caught, detailed),
+        (written) => this.#answer(writeResult(id, written, request, detailed), asked),
+        (caught: unknown) => this.#fail(id, asked, caught),
       )
       return
     }
     keyspace.write(toMutation(operation, requestId, traceparent), options).then(
-      (written) => this.#answer(writeResult(id, written, undefined, detailed)),
-      (caught: unknown) => this.#fail(id, caught, detailed),
+      (written) => this.#answer(writeResult(id, written, undefined, detailed), asked),
+      (caught: unknown) => this.#fail(id, asked, caught),
     )
   }
 
@@ -232,7 +255,12 @@ class PipelineStream {
   }
 
   async #read(frame: Frame, operations: readonly PipelineOperation[], apart: boolean): Promise<void> {
-    const { keyspace, freshness, detailed } = frame
+    const { keyspace, freshness, detailed, began } = frame
+    const asked: Asked = {
+      meter: must(this.#operations[Kind.PIPELINE_OPERATION_KIND_GET], 'a meter'),
+      began,
+      detailed,
+    }
     let read: BatchReadResult
     try {
       read = await keyspace.getMany(
@@ -243,24 +271,33 @@ class PipelineStream {
       const groups = apart ? byPartition(keyspace, operations) : []
       // One partition that cannot answer must not fail the reads of the others.
       if (groups.length > 1) await Promise.all(groups.map((group) => this.#read(frame, group, false)))
-      else for (const operation of operations) this.#fail(operation.id, caught, detailed)
+      else for (const operation of operations) this.#fail(operation.id, asked, caught)
       return
     }
     const provenance: Provenance[] = []
     for (const each of read.provenance) provenance[each.partition] = each
     operations.forEach((operation, index) => {
       const partition = keyspace.partitionOf(operation.key)
-      this.#answer(readResult(operation.id, partition, provenance[partition], read.rows[index], detailed))
+      const result = readResult(operation.id, partition, provenance[partition], read.rows[index], detailed)
+      this.#answer(result, asked)
     })
   }
 
-  #fail(id: number, caught: unknown, detailed: boolean): void {
+  #fail(id: number, asked: Asked, caught: unknown): void {
     const error = TidemarkError.from(caught)
     if (error.reason === 'INTERNAL') this.#serving.bug(caught)
-    this.#answer(failure(id, error, detailed))
+    this.#answer(failure(id, error, asked.detailed), asked)
   }
 
-  #answer(result: PipelineResult): void {
+  #meterOf({ kind }: PipelineOperation): CallMeter {
+    return this.#operations[kind] ?? must(this.#operations[0], 'a meter')
+  }
+
+  #answer(result: PipelineResult, { meter, began }: Asked): void {
+    if (this.#turn === 0) this.#turn = performance.now()
+    const { reason } = result
+    if (isReason(reason)) this.#serving.totals.tallies.errors.add(reason)
+    callEnded(meter, isReason(reason) ? grpcCode(reason) : grpcStatus.OK, began, this.#turn)
     this.#bytesInFlight -= this.#waiting.get(result.id) ?? 0
     this.#waiting.delete(result.id)
     this.#settle(result)
@@ -275,6 +312,7 @@ class PipelineStream {
     // After all promises of this turn: what one group commit settled goes out as one frame.
     process.nextTick(() => {
       this.#flushing = false
+      this.#turn = 0
       this.#flush()
     })
   }

@@ -30,6 +30,7 @@ import { newOperation } from '../pipeline-codec.ts'
 import { addressText } from './address.ts'
 import { type Refusal, ask, refused, refusalOf } from './served.fake.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
+import { newMeters } from '../../streams/meters.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)
 
@@ -46,6 +47,7 @@ describe('the front on a real node', () => {
       node: test.node,
       draining: draining.signal,
       meters: new Map(),
+      totals: newMeters(),
       bug: (bug: unknown) => void bugs.push(bug),
       drain: () => undefined,
     }
@@ -229,6 +231,7 @@ describe('the front on a real node', () => {
       node: other.node,
       draining: new AbortController().signal,
       meters: new Map(),
+      totals: newMeters(),
       bug: (bug: unknown) => void bugs.push(bug),
       drain: () => undefined,
     }

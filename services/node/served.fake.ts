@@ -8,6 +8,7 @@ import { KeyspaceServiceClient } from '../../proto/generated/tidemark/v1/keyspac
 import { must } from '../../streams/core/assert.ts'
 import { addressText } from './address.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
+import { newMeters } from '../../streams/meters.ts'
 import type { CallMeter } from './call-meter.ts'
 import { FakeNode } from './face.fake.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
@@ -41,6 +42,7 @@ export async function serveFake(
     local: node,
     draining: draining.signal,
     meters,
+    totals: newMeters(),
     bug: (bug: unknown) => void bugs.push(bug),
     drain: () => draining.abort(),
   }

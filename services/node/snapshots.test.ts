@@ -24,6 +24,7 @@ import { addressText } from './address.ts'
 import type { Serving } from './calls.ts'
 import { ask, refused } from './served.fake.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
+import { newMeters } from '../../streams/meters.ts'
 
 const NOON = Date.UTC(2026, 0, 31, 12)
 const PARTITIONS = [0, 1, 2, 3].map((partition) => ({ keyspace: '', partition }))
@@ -44,6 +45,7 @@ describe('SnapshotService on a node', () => {
       snapshots,
       draining: draining.signal,
       meters: new Map(),
+      totals: newMeters(),
       bug,
       drain: () => undefined,
     }

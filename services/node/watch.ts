@@ -30,6 +30,7 @@ const MARK_NUMBERS = {
 
 export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefinition.watch> {
   const { draining } = serving
+  const { counts } = serving.totals
   const { logIdentity } = serving.node.description
 
   const watch: Streaming<WatchRequest, WatchResponse> = async (request, call) => {
@@ -41,12 +42,16 @@ export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefini
     const deliver = async (): Promise<void> => {
       for await (const message of watching) {
         if (over) return
+        counts['watch.events'] += message.events.length
         const more = call.write({
           events: message.events.map(watchEventMessage),
           token: tokenMessage(logIdentity, message.positions),
           mark: MARK_NUMBERS[message.mark],
         })
-        if (!more) await writable(call)
+        if (!more) {
+          counts['watch.waits'] += 1
+          await writable(call)
+        }
         if (over) return
       }
     }

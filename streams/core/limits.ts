@@ -221,6 +221,12 @@ export const KEEPALIVE_MS = 30_000
 export const KEEPALIVE_TIMEOUT_MS = 10_000
 /** Milliseconds between two reports to a Datadog agent, which flushes as often by default. */
 export const DATADOG_INTERVAL_MS = 10_000
+/** Milliseconds over which the lateness of timers is gathered before it is shown. */
+export const EVENT_LOOP_WINDOW_MS = 10_000
+/** Milliseconds between two looks at the place of the snapshots for the metrics. */
+export const SNAPSHOT_LOOK_MS = 300_000
+/** Partitions that metrics name because they lag most; the others stand in quantiles. */
+export const WORST_PARTITIONS_MAX = 5
 /** Milliseconds that a draining node gives calls in flight to finish; under the 30 s that Kubernetes gives a pod. */
 export const DRAIN_MS = 10_000
 /** Milliseconds after which a retriable call may be sent again at the earliest, as RetryInfo says. */

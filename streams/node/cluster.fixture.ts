@@ -8,6 +8,7 @@ import type { Keyspace, ReplicaStatus, TidemarkNode } from '../face.ts'
 import type { Log } from '../log/log.ts'
 import { openMemoryLog } from '../log/memory.ts'
 import { simulatedCluster, type SimulatedCluster } from '../membership/simulated.ts'
+import { newMeters } from '../meters.ts'
 import { openNode } from '../node.ts'
 import type { Clock, Telemetry } from '../ports.ts'
 import { openMemoryStore } from '../store/memory.ts'
@@ -149,7 +150,7 @@ const mortalClock = (life: Life): Clock => ({
 })
 
 const tellingTelemetry = (told: string[]): Telemetry => ({
-  applied: () => undefined,
+  meters: newMeters(),
   stopped: (_keyspace, partition, { reason }) => told.push(`stopped ${partition} ${reason}`),
   trouble: (sentence) => told.push(sentence),
   recovered: (sentence) => told.push(sentence),

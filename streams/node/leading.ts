@@ -12,6 +12,7 @@
 import type { ClusterMap, Handover } from '../core/cluster-map.ts'
 import { encodeLead, encodeMark, encodeTick } from '../core/encode.ts'
 import type { NewRecord, Offset, Partition } from '../core/types.ts'
+import type { Meters } from '../meters.ts'
 import type { Clock } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Writer } from '../replica/writer.ts'
@@ -27,6 +28,7 @@ export interface LeadingOptions {
   readonly incarnation: string
   readonly writer: Writer
   readonly clock: Clock
+  readonly meters: Meters
 }
 
 const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`
@@ -96,14 +98,15 @@ export class Leading {
     const mine = replica.state.incarnation === incarnation
     if (claim === 'named') {
       // Its offset becomes the epoch once it is applied; until then this node acts as leader of nothing here.
-      if (mine) this.#claims.set(name, 'held')
+      if (mine) this.#take(name)
       else
         this.#write(replica, encodeLead(nodeId, incarnation), now, () => {
           // Taken; if another's record came right behind it, the next look finds that it is lost.
-          if (this.#claims.get(name) === 'named') this.#claims.set(name, 'held')
+          if (this.#claims.get(name) === 'named') this.#take(name)
         })
       return
     }
+    if (!mine && claim === 'held') this.#options.meters.counts['elections.lost'] += 1
     if (!mine) this.#claims.set(name, 'lost')
     if (!mine || claim !== 'held') return
     const { epoch, time, checkpoints } = replica.state
@@ -112,6 +115,11 @@ export class Leading {
     // The other replicas hold their chain against it.
     else if (newest !== undefined && newest.at > (this.#marked.get(replica) ?? epoch))
       this.#write(replica, encodeMark(newest, epoch), now, () => this.#marked.set(replica, newest.at))
+  }
+
+  #take(name: string): void {
+    this.#claims.set(name, 'held')
+    this.#options.meters.counts['elections.won'] += 1
   }
 
   /** One control record at a time for each replica; a failed one is tried again at a later look. */

@@ -8,6 +8,7 @@ import type { LogRecord, Offset, Partition } from '../core/types.ts'
 import type { Log, LogBatch, PartitionReader } from '../log/log.ts'
 import { openMemoryLog } from '../log/memory.ts'
 import type { Clock, Telemetry } from '../ports.ts'
+import { newMeters } from '../meters.ts'
 import { openMemoryStore } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import { systemClock } from '../system.ts'
@@ -75,7 +76,7 @@ export class ScriptedLog {
 }
 
 export const silent: Telemetry = {
-  applied: () => undefined,
+  meters: newMeters(),
   stopped: () => undefined,
   trouble: () => undefined,
   recovered: () => undefined,

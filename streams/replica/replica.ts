@@ -25,12 +25,13 @@ import type { PartitionState } from '../core/state.ts'
 import type { LogRecord, LogTime, Offset } from '../core/types.ts'
 import type { WorkingSet } from '../core/working-set.ts'
 import { failpoint } from '../failpoint.ts'
+import { seconds } from '../meters.ts'
 import type { Clock, Telemetry } from '../ports.ts'
 import type { Log, LogBatch } from '../log/log.ts'
 import type { Batch, Store } from '../store/store.ts'
-import { REPLICA_BOUNDS } from './bounds.ts'
-import type { ReplicaBounds } from './bounds.ts'
+import { REPLICA_BOUNDS, type ReplicaBounds } from './bounds.ts'
 import { collectGarbage } from './garbage.ts'
+import { countApplied } from './apply-meter.ts'
 import { loadWorkingSet } from './load.ts'
 import { RecentEffects } from './recent.ts'
 import { SessionCache } from './session-cache.ts'
@@ -69,6 +70,7 @@ export class Replica {
   readonly prefix: Prefix
   readonly store: Store
   readonly waiters = new OffsetWaiters()
+  readonly sessions = new SessionCache()
   /** Told after each batch was written; in the order of the log. Listeners are synchronous and own their bounds. */
   readonly applied$ = new Subject<Applied>()
 
@@ -78,7 +80,6 @@ export class Replica {
   readonly #clock: Clock
   readonly #telemetry: Telemetry
   readonly #bounds: ReplicaBounds
-  readonly #sessions = new SessionCache()
   readonly #closing = new Subject<void>()
   /** Who waits for a record of this node's own, by its request id. */
   readonly #expected = new Map<string, ((effects: RecordEffects) => void)[]>()
@@ -236,11 +237,13 @@ export class Replica {
 
   /** @returns how many of the records were applied: at least one. */
   async #applySlice(records: readonly LogRecord[]): Promise<number> {
+    const began = seconds()
+    const live = this.status === 'live'
     const commands = records.map(decodeRecord)
     const state = { ...this.#state }
     const until = records.reduce<LogTime>((latest, record) => partitionTime(latest, record.time), state.time)
     const work = await loadWorkingSet(
-      { store: this.store, prefix: this.prefix, sessions: this.#sessions, nextDue: this.nextDue() },
+      { store: this.store, prefix: this.prefix, sessions: this.sessions, nextDue: this.nextDue() },
       state,
       commands,
       until,
@@ -257,6 +260,8 @@ export class Replica {
       effects.push(done)
     }
     if (effects.length > 0) await this.#write(state, work, effects, records)
+    const run = { commands, effects, live, seconds: seconds() - began }
+    countApplied(this.#telemetry.meters, this.keyspace, run)
     const diverged = effects.find((done) => done.diverged !== undefined)?.diverged
     if (diverged !== undefined)
       throw new TidemarkError(
@@ -296,7 +301,7 @@ export class Replica {
       () => {
         work.settle()
         this.#state = state
-        this.#sessions.update(work.sessions())
+        this.sessions.update(work.sessions())
         if (touchesExpiry(effects)) this.#nextDue = undefined
         this.#tell(effects, records)
       },
@@ -353,7 +358,6 @@ export class Replica {
     else this.recent.skipTo(this.#state.next)
     this.applied$.next({ effects, next: this.#state.next })
     this.waiters.reached(this.#state.next)
-    this.#telemetry.applied(this.keyspace, this.#state.partition, effects.length)
   }
 
   /** Steps over offsets that hold no record for us: control records of Kafka, aborted transactions. */

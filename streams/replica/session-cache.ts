@@ -7,6 +7,10 @@ const SESSIONS_MAX = 128
 export class SessionCache {
   readonly #sessions = new Map<string, Session>()
 
+  get size(): number {
+    return this.#sessions.size
+  }
+
   get(id: string): Session | undefined {
     return this.#sessions.get(id)
   }

@@ -22,8 +22,7 @@ import type { NewRecord, Offset } from '../core/types.ts'
 import type { Appended } from '../log/log.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
-import { bytesOf, makeRecord, nameOf } from './outgoing.ts'
-import type { Item } from './outgoing.ts'
+import { type Item, bytesOf, makeRecord, nameOf } from './outgoing.ts'
 import type { Replica } from './replica.ts'
 import { draining, late, overloaded, unknown } from './write-refusals.ts'
 
@@ -98,6 +97,9 @@ export class Writer {
   /** Mutations on their way. */
   get inFlight(): number {
     return this.#count
+  }
+  get bytesInFlight(): number {
+    return this.#bytes
   }
 
   write<Result>(
@@ -288,9 +290,7 @@ export class Writer {
         .append(lane.index, appends, { part: land, free })
         .then(
           (places) => {
-            places.forEach((place, at) => {
-              land(at, place)
-            })
+            for (const [at, place] of places.entries()) land(at, place)
           },
           (caught: unknown) => {
             const error = TidemarkError.from(caught)

@@ -61,12 +61,20 @@ export interface BootstrapOptions {
 export async function bootstrapReplica(options: BootstrapOptions): Promise<Installed | undefined> {
   const { store, wanted, offers, telemetry, signal } = options
   const { topic, partition } = wanted
+  const { counts, tallies, levels } = telemetry.meters
   let failed = false
   for await (const offer of offers) {
     try {
       const copy = offer.open(signal)
-      const { onProgress } = options
-      const installed = await installCopy({ store, wanted, copy, signal, ...(onProgress && { onProgress }) })
+      levels['restore.copies.running'] += 1
+      const onProgress = (entries: number, bytes: number): void => {
+        counts['restore.copy.bytes'] += bytes
+        options.onProgress?.(entries, bytes)
+      }
+      const installed = await installCopy({ store, wanted, copy, signal, onProgress }).finally(() => {
+        levels['restore.copies.running'] -= 1
+      })
+      tallies['restore.copies'].add('installed')
       if (failed) telemetry.recovered(`${topic}/${partition} was built from the copy of ${offer.from}`)
       return installed
     } catch (caught) {
@@ -75,6 +83,7 @@ export async function bootstrapReplica(options: BootstrapOptions): Promise<Insta
       const error = TidemarkError.from(caught)
       if (error.reason === 'DISK_FULL') throw error
       failed = true
+      tallies['restore.copies'].add('failed')
       telemetry.trouble(
         `${topic}/${partition} could not be built from the copy of ${offer.from}: ${error.reason}: ${error.message}`,
       )

@@ -70,6 +70,7 @@ export function openMemoryStore(): Store {
       publish(kept, -dropped)
     },
     approximateBytes: () => bytes,
+    measures: () => ({}),
     close: async () => {
       closed = true
       chunks = []

@@ -20,7 +20,14 @@ import { EMPTY_CURSOR, RocksCursor } from './rocksdb-cursor.ts'
 import { closeDatabase, openDatabase, type Database, type StoreOptions } from './rocksdb-database.ts'
 import { refuse, storeError } from './rocksdb-errors.ts'
 import { RocksReader } from './rocksdb-reader.ts'
-import type { Batch, Cursor, Range, Store } from './store.ts'
+import {
+  STORE_MEASURES,
+  type Batch,
+  type Cursor,
+  type Range,
+  type Store,
+  type StoreMeasures,
+} from './store.ts'
 import { WalSync } from './wal-sync.ts'
 
 /** A store whose writes can be made durable without blocking this thread. */
@@ -35,6 +42,26 @@ export interface SyncableStore extends Store {
 const DEFAULTS: StoreOptions = { memtableBytes: STORE_MEMTABLE_BYTES, cacheBytes: STORE_CACHE_BYTES }
 
 const SYNC = { sync: true } as const
+
+/** Each costs a quarter of a microsecond. */
+const PROPERTIES: Readonly<Record<(typeof STORE_MEASURES)[number], string>> = {
+  keys: 'estimate-num-keys',
+  'live.bytes': 'estimate-live-data-size',
+  'files.bytes': 'total-sst-files-size',
+  'files.level0': 'num-files-at-level0',
+  'memtables.bytes': 'size-all-mem-tables',
+  'memtables.waiting': 'num-immutable-mem-table',
+  'flushes.running': 'num-running-flushes',
+  'compactions.running': 'num-running-compactions',
+  'compaction.pending.bytes': 'estimate-pending-compaction-bytes',
+  'write.stopped': 'is-write-stopped',
+  'write.delayed_rate': 'actual-delayed-write-rate',
+  background_errors: 'background-errors',
+  'cache.used.bytes': 'block-cache-usage',
+  'cache.capacity.bytes': 'block-cache-capacity',
+  'readers.bytes': 'estimate-table-readers-mem',
+  snapshots: 'num-snapshots',
+}
 
 /**
  * Opens the store in this directory, and creates it where there is none.
@@ -132,9 +159,16 @@ class RocksStore implements SyncableStore {
 
   approximateBytes(): number {
     this.checkOpen()
-    const property = (name: string): number =>
-      Number(rocksdb.db_get_property(this.database, `rocksdb.${name}`))
-    return property('live-sst-files-size') + property('cur-size-all-mem-tables')
+    return this.property('live-sst-files-size') + this.property('cur-size-all-mem-tables')
+  }
+
+  measures(): StoreMeasures {
+    if (this.closing !== undefined) return {}
+    return Object.fromEntries(STORE_MEASURES.map((name) => [name, this.property(PROPERTIES[name])]))
+  }
+
+  private property(name: string): number {
+    return Number(rocksdb.db_get_property(this.database, `rocksdb.${name}`))
   }
 
   async close(): Promise<void> {

@@ -35,6 +35,27 @@ export interface Cursor {
   close(): void
 }
 
+/** Numbers of RocksDB of this moment, by the ends of their names in the metric catalogue. */
+export const STORE_MEASURES = [
+  'keys',
+  'live.bytes',
+  'files.bytes',
+  'files.level0',
+  'memtables.bytes',
+  'memtables.waiting',
+  'flushes.running',
+  'compactions.running',
+  'compaction.pending.bytes',
+  'write.stopped',
+  'write.delayed_rate',
+  'background_errors',
+  'cache.used.bytes',
+  'cache.capacity.bytes',
+  'readers.bytes',
+  'snapshots',
+] as const
+export type StoreMeasures = Readonly<Partial<Record<(typeof STORE_MEASURES)[number], number>>>
+
 export interface Store {
   /** The values, in the order of the keys; undefined where there is none. Synchronous: for what is likely in memory. */
   getMany(keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[]
@@ -51,5 +72,7 @@ export interface Store {
   drop(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): void
   /** Bytes on disk and in memory tables, about. */
   approximateBytes(): number
+  /** How it stands, for metrics; cheap. Empty where there is nothing to tell. */
+  measures(): StoreMeasures
   close(): Promise<void>
 }

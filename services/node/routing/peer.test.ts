@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { Consistency, Durability } from '../../../proto/generated/tidemark/v1/types.ts'
 import type { PipelineResult } from '../../../proto/generated/tidemark/v1/key_value_service.ts'
+import { Tally } from '../../../streams/meters.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
 import { MESSAGE_BYTES_MAX, PEER_SUSPECT_MS } from '../../../streams/core/limits.ts'
 import { type Served, serveFake } from '../served.fake.ts'
@@ -110,7 +111,7 @@ describe('a peer', () => {
   })
 
   it('is closed when the map drops it, moves it, or has a new life of it', async () => {
-    const peers = new Peers('a')
+    const peers = new Peers('a', new Tally())
     const node = { nodeId: 'b', incarnation: '1', address: door.address, zone: '', draining: false }
     peers.update([node, { ...node, nodeId: 'a' }])
     const first = peers.get('b')

@@ -27,6 +27,7 @@ import {
   MESSAGE_BYTES_MAX,
   PEER_SUSPECT_MS,
 } from '../../../streams/core/limits.ts'
+import { Tally } from '../../../streams/meters.ts'
 import { failureOf } from '../../failure.ts'
 import { decodePipelineResponse, encodePipelineRequest } from '../../pipeline-codec.ts'
 import { hopMetadata } from './hop.ts'
@@ -60,12 +61,14 @@ export class Peer {
   readonly #cluster: ClusterServiceClient
   readonly #keyspaces: KeyspaceServiceClient
   readonly #pipeline: PeerPipeline
+  readonly #forwards: Tally
   readonly #calls = new Set<{ cancel(): void }>()
   #doubted = false
   #suspectUntil = 0
   #closed = false
 
-  constructor({ nodeId, address, incarnation }: MapNode) {
+  constructor({ nodeId, address, incarnation }: MapNode, forwards = new Tally()) {
+    this.#forwards = forwards
     this.nodeId = nodeId
     this.address = address
     this.incarnation = incarnation
@@ -80,7 +83,7 @@ export class Peer {
           hopMetadata(),
         ),
       failed: (error) => (error === undefined ? this.#ended() : this.#failed(error)),
-      answered: () => (this.#doubted = false),
+      answered: () => this.#answered(),
       late: () => this.#late(),
     })
     const shared = { channelOverride: this.#rows.getChannel() }
@@ -130,7 +133,7 @@ export class Peer {
       const call = send(client, hopMetadata(), { deadline }, (error, response) => {
         this.#calls.delete(call)
         if (error === null) {
-          this.#doubted = false
+          this.#answered()
           resolve(response)
         } else reject(this.#failed(error))
       })
@@ -170,13 +173,20 @@ export class Peer {
       : new TidemarkError('NODE_UNREACHABLE', `${this.#name} ended the stream`)
   }
 
+  #answered(): void {
+    this.#doubted = false
+    this.#forwards.add('answered')
+  }
+
   #late(): TidemarkError {
     this.doubt()
+    this.#forwards.add('late')
     return new TidemarkError('DEADLINE_EXCEEDED', `${this.#name} gave no answer in time`)
   }
 
   #failed(error: ServiceError): TidemarkError {
     const failure = failureOf(error, this.#name)
+    this.#forwards.add('failed')
     const typed = Object.keys(failure.metadata).length > 0
     if (failure.reason === 'NODE_UNREACHABLE' || (failure.reason === 'DEADLINE_EXCEEDED' && !typed))
       this.doubt()

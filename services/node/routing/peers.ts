@@ -1,13 +1,16 @@
 /** The other nodes of the cluster, as the newest map names them: at most NODES_MAX, each closed when the map drops it. */
 import type { MapNode } from '../../../streams/core/cluster-map.ts'
 import { NODES_MAX } from '../../../streams/core/limits.ts'
+import type { Tally } from '../../../streams/meters.ts'
 import { Peer } from './peer.ts'
 
 export class Peers {
   readonly #ownId: string
+  readonly #forwards: Tally
   readonly #peers = new Map<string, Peer>()
 
-  constructor(ownId: string) {
+  constructor(ownId: string, forwards: Tally) {
+    this.#forwards = forwards
     this.#ownId = ownId
   }
 
@@ -34,7 +37,7 @@ export class Peers {
       peer.close()
     }
     for (const node of listed) {
-      if (!this.#peers.has(node.nodeId)) this.#peers.set(node.nodeId, new Peer(node))
+      if (!this.#peers.has(node.nodeId)) this.#peers.set(node.nodeId, new Peer(node, this.#forwards))
     }
   }
 

@@ -15,6 +15,7 @@ import { addressText } from '../address.ts'
 import { type GrpcServer, serveGrpc } from '../server.ts'
 import { type Door, openDoor } from './door.fake.ts'
 import { RoutedNode } from './routed-node.ts'
+import { newMeters } from '../../../streams/meters.ts'
 
 export interface RealMember {
   readonly nodeId: string
@@ -78,6 +79,7 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
       local,
       draining: draining.signal,
       meters: new Map(),
+      totals: newMeters(),
       bug: (bug: unknown) => void bugs.push(bug),
       drain: () => undefined,
     }

@@ -15,7 +15,9 @@ import type {
   ReplicaStatus,
   TidemarkNode,
   UpdateOptions,
+  Vitals,
 } from '../../../streams/face.ts'
+import { Tally } from '../../../streams/meters.ts'
 import type { TransferLeadershipResponse } from '../../../proto/generated/tidemark/v1/cluster_service.ts'
 import { keyspaceName } from '../validate.ts'
 import { deleteRouted, updateRouted } from './keyspace-changes.ts'
@@ -28,9 +30,11 @@ export class RoutedNode implements TidemarkNode {
   readonly #router: Router
   readonly #keyspaces = new Map<string, RoutedKeyspace>()
 
-  constructor(local: TidemarkNode) {
+  /** @param forwards - counts what other nodes are asked, by how it ended */
+  constructor(local: TidemarkNode, forwards = new Tally()) {
     this.local = local
-    this.#router = new Router(local.description.nodeId, randomBytes(9).toString('base64url'), local.map$)
+    const name = randomBytes(9).toString('base64url')
+    this.#router = new Router(local.description.nodeId, name, local.map$, forwards)
   }
 
   get description(): NodeDescription {
@@ -69,6 +73,10 @@ export class RoutedNode implements TidemarkNode {
 
   replicas(): readonly ReplicaStatus[] {
     return this.local.replicas()
+  }
+
+  vitals(): Vitals {
+    return this.local.vitals()
   }
 
   get ready(): boolean {

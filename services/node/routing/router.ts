@@ -3,6 +3,7 @@ import { Subject, firstValueFrom, race, timer } from 'rxjs'
 import type { Observable, Subscription } from 'rxjs'
 import { type ClusterMap, EMPTY_MAP, type MapPlacement } from '../../../streams/core/cluster-map.ts'
 import type { Partition } from '../../../streams/core/types.ts'
+import { Tally } from '../../../streams/meters.ts'
 import { Peers } from './peers.ts'
 import { requestIds } from './request-ids.ts'
 
@@ -16,9 +17,9 @@ export class Router {
   readonly #following: Subscription
 
   /** @param name - of this run of the node: nobody else's, ever */
-  constructor(ownId: string, name: string, map$: Observable<ClusterMap>) {
+  constructor(ownId: string, name: string, map$: Observable<ClusterMap>, forwards = new Tally()) {
     this.ownId = ownId
-    this.peers = new Peers(ownId)
+    this.peers = new Peers(ownId, forwards)
     this.nextRequestId = requestIds(name)
     this.#following = map$.subscribe((map) => {
       this.peers.update(map.nodes)

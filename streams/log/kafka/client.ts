@@ -13,7 +13,9 @@ import { Kafka, logLevel, type ISocketFactory, type SASLOptions } from 'kafkajs'
 import { must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
 import { KAFKA_CONNECT_MS } from '../../core/limits.ts'
+import type { Meters } from '../../meters.ts'
 import { VERSIONS_NEEDED, type ApiCall } from './protocol.ts'
+import { requestMeter, type RequestMeter } from './request-meter.ts'
 import { WireReader } from './wire.ts'
 
 export interface ConnectionSettings {
@@ -21,6 +23,8 @@ export interface ConnectionSettings {
   /** True for TLS with the system's roots, or Node's options of a TLS connection. */
   readonly ssl?: boolean | ConnectionOptions | undefined
   readonly sasl?: SASLOptions | undefined
+  /** Counts the requests; none by default. */
+  readonly meters?: Meters | undefined
 }
 
 export interface Address {
@@ -156,7 +160,8 @@ export function kafkaClient(
 /** `requestMs` is the least time after which a request without an answer fails; a call may give a longer one. */
 export function createTransport(settings: ConnectionSettings, requestMs: number): Transport {
   const cluster = captureCluster(kafkaClient(['unused:0'], settings, requestMs))
-  return { channel: (address) => createChannel(cluster, address, requestMs) }
+  const meter = requestMeter(settings.meters)
+  return { channel: (address) => createChannel(cluster, address, requestMs, meter) }
 }
 
 function captureCluster(kafka: Kafka): CapturedCluster {
@@ -175,7 +180,12 @@ function captureCluster(kafka: Kafka): CapturedCluster {
   return must(captured, "kafkajs' cluster object") as CapturedCluster
 }
 
-function createChannel(cluster: CapturedCluster, address: Address, requestMs: number): Channel {
+function createChannel(
+  cluster: CapturedCluster,
+  address: Address,
+  requestMs: number,
+  meter: RequestMeter,
+): Channel {
   const name = `${address.host}:${address.port}`
   let opening: Promise<Broker> | undefined
   let opened: Broker | undefined
@@ -205,6 +215,7 @@ function createChannel(cluster: CapturedCluster, address: Address, requestMs: nu
       const broker = await within(attempt, KAFKA_CONNECT_MS + 4 * requestMs)
       if (opening !== attempt) throw new Error('the connection was lost')
       opened = broker
+      meter.opened()
       return broker
     } catch (caught) {
       if (opening === attempt) {
@@ -232,14 +243,19 @@ function createChannel(cluster: CapturedCluster, address: Address, requestMs: nu
     const broker = opened
     opened = undefined
     opening = undefined
-    if (broker !== undefined) discard(broker)
+    if (broker === undefined) return
+    meter.closed()
+    discard(broker)
   }
 
   return {
     call: (call, timeoutMs) =>
-      use((broker) => send(broker, call, timeoutMs), Math.max(timeoutMs, requestMs) + LATE_MS),
+      meter.request(
+        call.apiName,
+        use((broker) => send(broker, call, timeoutMs), Math.max(timeoutMs, requestMs) + LATE_MS),
+      ),
     // Some of them take longer by themselves than others.
-    admin: (work) => use(work, 2 * requestMs + LATE_MS),
+    admin: (work) => meter.request('Admin', use(work, 2 * requestMs + LATE_MS)),
     close() {
       closed = true
       drop()

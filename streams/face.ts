@@ -29,6 +29,11 @@ export interface Freshness {
   readonly token?: Token | undefined
   /** Milliseconds since 1970 at which the caller stops waiting; the read fails with DEADLINE_EXCEEDED then. */
   readonly deadline: number
+  /**
+   * Reads of rows (get, getMany, scan) show exactly what stood at these positions, and look at nothing else of the above but the deadline.
+   * @throws TOKEN_INVALID where a partition has no position, COMPACTED where the history does not reach back to it
+   */
+  readonly asOf?: Token | undefined
 }
 
 /** Where and how fresh an answer is. */
@@ -210,8 +215,25 @@ export interface Keyspace {
   /** @throws at once on COMPACTED, TOKEN_INVALID, OVERLOADED */
   watch(options: WatchOptions): Promise<Watch>
   history(key: Uint8Array, limit: number, freshness: Freshness): Promise<HistoryResult>
+  /** Appends a record that changes nothing; the first one of a request id decides where the barrier stands. */
+  barrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier>
+  /** Appends nothing; undefined where no record with this request id is remembered. */
+  findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined>
   /** @throws OUTCOME_EXPIRED, OUTCOME_UNKNOWN, DEADLINE_EXCEEDED when the offset is not reached in time. */
   outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult>
+}
+
+/** A named place in the log of a partition: barrier.ts. */
+export interface Barrier {
+  readonly partition: Partition
+  /** The first record with this request id: everything that was acknowledged before it was asked for lies before it. */
+  readonly offset: Offset
+  /** The record that this call appended; the same, where it was the first. */
+  readonly at: Offset
+  /** Log time there, milliseconds since 1970; undefined where the history does not reach back to it. */
+  readonly time: number | undefined
+  /** It had been asked for before. */
+  readonly repeated: boolean
 }
 
 export interface NodeDescription {

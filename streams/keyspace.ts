@@ -7,13 +7,16 @@ import { must } from './core/assert.ts'
 import { keyOfRange } from './core/bytes.ts'
 import type { MapSettings } from './core/cluster-map.ts'
 import { TidemarkError } from './core/errors.ts'
-import { checkKey, checkMutation } from './core/checks.ts'
+import { checkKey, checkMutation, checkRequestId, onePartition } from './core/checks.ts'
 import { HISTORY_ROWS_MAX, WATCHERS_MAX } from './core/limits.ts'
 import { partitionOf } from './core/partitioner.ts'
 import { recordAt } from './core/history.ts'
 import type { Mutation, Row } from './core/mutation.ts'
 import type { Offset, Partition } from './core/types.ts'
+import { demandedBy, offsetIn } from './as-of.ts'
+import { appendBarrier, findBarrier } from './barrier.ts'
 import type {
+  Barrier,
   BatchReadResult,
   Freshness,
   HistoryResult,
@@ -45,7 +48,9 @@ import {
   rowHistory,
 } from './replica/read.ts'
 import type { Replica } from './replica/replica.ts'
+import { getRowsAt } from './replica/past.ts'
 import { scanRows } from './replica/scan.ts'
+import type { Moment } from './replica/scan.ts'
 import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
 import type { Writer, Written } from './replica/writer.ts'
 import type { Observable } from 'rxjs'
@@ -175,30 +180,18 @@ export class LocalKeyspace implements Keyspace {
       ...(reads?.thenReads ?? []),
       ...(reads?.elseReads ?? []),
     ].map(({ key }) => key)
-    const first = keys[0]
-    if (first === undefined)
-      throw new TidemarkError('FIELD_INVALID', 'the transaction names no key', {
-        metadata: { field: 'compares' },
-      })
-    const partition = this.partitionOf(first)
-    for (const key of keys) {
-      checkKey(key)
-      const other = this.partitionOf(key)
-      if (other !== partition)
-        throw new TidemarkError(
-          'TXN_SPANS_PARTITIONS',
-          `the keys ${show(first)} (partition ${partition}) and ${show(key)} (partition ${other}) cannot be in one transaction: ` +
-            'use keys of one partition, for instance in a keyspace that is partitioned by prefix',
-          { metadata: { partition: String(partition), other: String(other) } },
-        )
-    }
-    return this.#replicaOf(first)
+    return this.replica(onePartition(keys, (key) => this.partitionOf(key)))
   }
 
   // ---- reading ----
 
   async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
     const replica = this.#replicaOf(key)
+    const { asOf } = freshness
+    if (asOf !== undefined) {
+      const applied = offsetIn(asOf, this.#options.name, replica.state.partition)
+      return { ...(await this.getAt(key, applied, demandedBy(freshness))), applied }
+    }
     const consistency = await this.#freshness.of(replica, freshness)
     return { ...provenance(serving(replica), consistency), row: getRow(replica, key) }
   }
@@ -224,40 +217,62 @@ export class LocalKeyspace implements Keyspace {
       else group.push(at)
     })
     const touched = [...groups.keys()]
-    const kept = await Promise.all(touched.map((replica) => this.#freshness.of(replica, freshness)))
-    const rows = new Array<Row | undefined>(keys.length)
-    const seen = touched.map((replica, index) => {
-      const places = groups.get(replica) ?? []
-      const found = getRows(
-        serving(replica),
-        places.map((at) => must(keys[at], 'a key')),
-      )
-      places.forEach((at, order) => (rows[at] = found[order]))
-      return provenance(replica, must(kept[index], 'a consistency'))
+    const moment = this.#moment(touched, freshness.asOf)
+    const demanded = demandedBy(freshness)
+    const kept = await Promise.all(touched.map((replica) => this.#freshness.of(replica, demanded)))
+    // All are read in this turn, and so is what is said of them.
+    const reads = touched.map((replica, index) => {
+      const wanted = (groups.get(replica) ?? []).map((at) => must(keys[at], 'a key'))
+      const found =
+        moment === undefined
+          ? Promise.resolve(getRows(serving(replica), wanted))
+          : getRowsAt(serving(replica), wanted, must(moment.offsets[index], 'an offset'), moment.clock)
+      const seen = provenance(replica, must(kept[index], 'a consistency'))
+      return { found, seen: moment === undefined ? seen : { ...seen, applied: moment.offsets[index] } }
     })
-    return { rows, provenance: seen }
+    const rows = new Array<Row | undefined>(keys.length)
+    const found = await Promise.all(reads.map((read) => read.found))
+    touched.forEach((replica, index) => {
+      groups.get(replica)?.forEach((at, order) => (rows[at] = found[index]?.[order]))
+    })
+    return { rows, provenance: reads.map(({ seen }) => seen) }
+  }
+
+  /** Where in each of these replicas a token stands. @throws TOKEN_INVALID */
+  #moment(replicas: readonly Replica[], asOf: Token | undefined): Moment | undefined {
+    const { name, clock } = this.#options
+    return asOf === undefined
+      ? undefined
+      : { offsets: replicas.map(({ state }) => offsetIn(asOf, name, state.partition)), clock }
   }
 
   async scan(options: ScanOptions): Promise<Scan> {
     const replicas = this.#chosen(options.partitions)
-    await Promise.all(replicas.map((replica) => this.#freshness.of(replica, options)))
+    const moment = this.#moment(replicas, options.asOf)
+    const demanded = demandedBy(options)
+    await Promise.all(replicas.map((replica) => this.#freshness.of(replica, demanded)))
     // From here to the snapshots nothing is awaited: token and rows are of one moment.
     replicas.forEach(serving)
     const token: Token = {
       logIdentity: this.#options.log.identity,
       positions: replicas
-        .filter((replica) => replica.state.next > 0)
-        .map((replica) => ({
+        .map(({ state }, index) => ({
           keyspace: this.#options.name,
-          partition: replica.state.partition,
-          offset: (replica.state.next - 1) as Offset,
-        })),
+          partition: state.partition,
+          offset: moment?.offsets[index] ?? ((state.next - 1) as Offset),
+        }))
+        .filter(({ offset }) => offset >= 0),
     }
-    const rows = scanRows(replicas, options.range, {
-      reverse: options.reverse === true,
-      keysOnly: options.keysOnly === true,
-      limit: options.limit ?? Infinity,
-    })
+    const rows = scanRows(
+      replicas,
+      options.range,
+      {
+        reverse: options.reverse === true,
+        keysOnly: options.keysOnly === true,
+        limit: options.limit ?? Infinity,
+      },
+      moment,
+    )
     return { token, rows }
   }
 
@@ -310,6 +325,18 @@ export class LocalKeyspace implements Keyspace {
       versions: versions.map(({ change, time }) => toEvent(replica, change, { time }, false)),
       earliest: complete ? undefined : replica.state.historyStart,
     }
+  }
+
+  async barrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier> {
+    checkRequestId(requestId)
+    return appendBarrier(this.#options.writer, this.replica(partition), requestId, deadline)
+  }
+
+  async findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined> {
+    checkRequestId(requestId)
+    const replica = this.replica(partition)
+    await this.#freshness.of(replica, { consistency: 'linearizable', deadline })
+    return findBarrier(serving(replica), requestId)
   }
 
   async outcome(partition: Partition, offset: Offset, deadline: number): Promise<OutcomeResult> {
@@ -370,5 +397,3 @@ export const elsewhere = (keyspace: string, partition: Partition): TidemarkError
     `this node has no replica of partition ${partition} of keyspace ${keyspace}: go to a node that the map of the cluster names`,
     { metadata: { keyspace, partition: String(partition) } },
   )
-
-const show = (key: Uint8Array): string => JSON.stringify(Buffer.from(key).toString('utf8').slice(0, 64))

@@ -121,7 +121,9 @@ async function unary(figures: Figures, log: string, server: string, settings: Se
       })
     })
   const get = (consistency: 1 | 3): (() => Promise<void>) =>
-    promised((done) => client.get({ ...base, key: Buffer.from(next.key()), consistency }, metadata, {}, done))
+    promised((done) =>
+      client.get({ ...base, key: Buffer.from(next.key()), consistency, asOf: undefined }, metadata, {}, done),
+    )
   const write = { ...base, requestId: '', contentType: '', durability: 0 } as const
   const put = promised((done) =>
     client.put({ ...write, key: Buffer.from(next.key()), value: next.value() }, metadata, {}, done),

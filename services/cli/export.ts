@@ -7,9 +7,10 @@ import { withClient, type Globals } from './options.ts'
 import { write } from './output.ts'
 import { progress } from './progress.ts'
 import { rowJson, type RowJson } from './row-text.ts'
-import { addSelectionOptions, selectionOf, type SelectionOptions } from './scan.ts'
+import { AS_OF, addSelectionOptions, selectionOf, type SelectionOptions } from './scan.ts'
 
 interface Options extends Globals, SelectionOptions {
+  readonly asOf?: string
   readonly format?: 'jsonl' | 'csv'
 }
 
@@ -21,6 +22,7 @@ export function registerExport(program: Command): void {
     .addOption(
       new Option('--format <format>', 'default: csv for *.csv, else jsonl').choices(['jsonl', 'csv']),
     )
+    .option(...AS_OF)
     .addHelpText(
       'after',
       `
@@ -28,19 +30,25 @@ Examples:
   $ tidemark export rows.jsonl
   $ tidemark export --prefix user: users.csv
   $ tidemark export | gzip > rows.jsonl.gz
+  $ tidemark export --as-of "$(tidemark cut)" rows.jsonl
 
-Bytes that are no text go into key_base64 and value_base64; import reads all of it back.`,
+Bytes that are no text go into key_base64 and value_base64; import reads all of it back. Without --as-of
+each partition is exported as it stands when the export begins.`,
     )
     .action(async (file: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<Options>()
       const format = options.format ?? (file.endsWith('.csv') ? 'csv' : 'jsonl')
       const output = file === '-' ? { write, end: async () => undefined } : openFile(file)
+      const asked = {
+        ...selectionOf(undefined, options, command),
+        ...(options.asOf === undefined ? {} : { asOf: options.asOf }),
+      }
       const lineOf = format === 'csv' ? csvLine : jsonLine
       const bar = progress('rows')
       let rows = 0
       let text = format === 'csv' ? `${CSV_COLUMNS.join(',')}\n` : ''
       await withClient(options, async (db) => {
-        for await (const row of db.scan(selectionOf(undefined, options, command))) {
+        for await (const row of db.scan(asked)) {
           text += lineOf(row)
           rows += 1
           if (text.length < CHUNK_CHARACTERS) continue

@@ -8,6 +8,7 @@
 import { Command } from 'commander'
 import { registerBench } from './bench.ts'
 import { registerCluster } from './cluster.ts'
+import { registerCut } from './cut.ts'
 import { registerExport } from './export.ts'
 import { exitCodeOf, lineOf } from './failure.ts'
 import { registerHistory } from './history.ts'
@@ -59,6 +60,7 @@ for (const register of [
   registerCluster,
   registerSnapshot,
   registerKeyspace,
+  registerCut,
   registerImport,
   registerExport,
   registerBench,

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { Row, Tidemark, Written } from '../client/index.ts'
 import { CommandFailure, EXIT } from './failure.ts'
 import { parseDelta, parseDuration, parseWhole, withClient, type Globals } from './options.ts'
+import { AS_OF } from './scan.ts'
 import { formatOf, jsonText, tableText, write, writeLine, type Format } from './output.ts'
 import { rowJson, rowsTable } from './row-text.ts'
 import { parseKey, printable } from './text.ts'
@@ -21,6 +22,7 @@ function registerGet(program: Command): void {
     .description('read a row, or several')
     .argument('<key...>', 'the key; with several, missing rows are left out')
     .option('--at-version <version>', 'the row as this version of its partition left it', parseWhole)
+    .option(...AS_OF)
     .addHelpText(
       'after',
       `
@@ -34,12 +36,15 @@ Examples:
 Exits with 3 when there is no such row (with several keys: when there is none of them).`,
     )
     .action(async (keys: string[], _: unknown, command: Command) => {
-      const globals = command.optsWithGlobals<Globals & { atVersion?: number }>()
+      const globals = command.optsWithGlobals<Globals & { atVersion?: number; asOf?: string }>()
       const parsed = keys.map((key) => parseKey(key, globals.keyEncoding))
       const { atVersion } = globals
+      const asOf = globals.asOf === undefined ? {} : { asOf: globals.asOf }
       const rows = await withClient(globals, async (db) => {
-        if (parsed.length > 1 && atVersion === undefined) return db.getMany(parsed)
-        return Promise.all(parsed.map((key) => db.get(key, atVersion === undefined ? {} : { atVersion })))
+        if (parsed.length > 1 && atVersion === undefined) return db.getMany(parsed, asOf)
+        return Promise.all(
+          parsed.map((key) => db.get(key, { ...asOf, ...(atVersion === undefined ? {} : { atVersion }) })),
+        )
       })
       const found = rows.filter((row): row is Row => row !== undefined)
       if (found.length === 0) {

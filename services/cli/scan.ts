@@ -19,6 +19,11 @@ export interface SelectionOptions {
   readonly end?: string
 }
 
+export const AS_OF = [
+  '--as-of <token>',
+  'exactly what stood at this token, for instance that of a cut',
+] as const
+
 /** The keys that the options select. */
 export function selectionOf(
   prefix: string | undefined,
@@ -49,6 +54,7 @@ export function registerScan(program: Command): void {
     .option('--limit <rows>', 'at most so many', parseWhole)
     .option('--reverse', 'from the greatest key down')
     .option('--keys-only', 'leave the values out')
+    .option(...AS_OF)
     .addHelpText(
       'after',
       `
@@ -58,17 +64,19 @@ Examples:
   $ tidemark scan --start 2026-01 --end 2026-02 --keys-only
   $ tidemark scan --reverse --limit 1                the last row
   $ tidemark scan user: -o jsonl | jq -r .value
+  $ tidemark scan --as-of "$TOKEN"
 
 raw writes a line for each row: key, tab, value (\\t, \\n, \\r and \\\\ are escaped).
-What is shown is one snapshot of each partition.`,
+What is shown is one snapshot of each partition; with --as-of, of the moment that the token tells.`,
     )
     .action(async (prefix: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<
-        Globals & SelectionOptions & { limit?: number; reverse?: true; keysOnly?: true }
+        Globals & SelectionOptions & { limit?: number; reverse?: true; keysOnly?: true; asOf?: string }
       >()
       const scanOptions: ScanOptions = {
         ...selectionOf(prefix, options, command),
         ...(options.limit === undefined ? {} : { limit: options.limit }),
+        ...(options.asOf === undefined ? {} : { asOf: options.asOf }),
         reverse: options.reverse ?? false,
         keysOnly: options.keysOnly ?? false,
       }

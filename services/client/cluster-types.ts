@@ -46,7 +46,36 @@ export interface UpdateKeyspaceOptions extends CallOptions {
   readonly packingDisabled?: boolean
 }
 
+export interface CutOptions extends CallOptions {
+  /** 1 to 40 characters. The same name again gives the same cut. Default: a new one. */
+  readonly name?: string
+  /** Default: all there are. */
+  readonly keyspaces?: readonly string[]
+}
+
+/** A point through all partitions, to read as of and to back up. */
+export interface Cut {
+  readonly name: string
+  /** For `asOf` of reads. */
+  readonly token: string
+  /** By keyspace and partition: everything up to and including the offset is in it. */
+  readonly positions: readonly {
+    readonly keyspace: string
+    readonly partition: number
+    readonly offset: number
+    /** Log time there, milliseconds since 1970; 0 = no longer known. */
+    readonly timeMs: number
+  }[]
+  /** The name had been used before: this is the cut of then. */
+  readonly repeatedName: boolean
+}
+
 export interface Keyspaces {
+  /**
+   * Puts a barrier into every partition. All that was acknowledged to anyone before the call is in the cut; nothing that begins after
+   * it has resolved is. What is written to different partitions meanwhile may fall on either side.
+   */
+  cut(options?: CutOptions): Promise<Cut>
   /** Creating it again with the same settings is fine. */
   create(name: string, options?: CreateKeyspaceOptions): Promise<KeyspaceDescription>
   list(options?: CallOptions): Promise<readonly KeyspaceDescription[]>

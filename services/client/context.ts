@@ -2,7 +2,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import { Consistency, Durability, type Token } from '../../proto/generated/tidemark/v1/types.ts'
 import type { Router } from './router.ts'
-import type { SessionToken } from './session-token.ts'
+import { parseToken, type SessionToken } from './session-token.ts'
 import type { ConsistencyName } from './types.ts'
 
 export interface Context {
@@ -45,3 +45,8 @@ export function freshness(
 /** True where the nearest replica will do: the others are best read from the leader. */
 export const readsNear = (context: Context, name: ConsistencyName | undefined): boolean =>
   (name ?? context.consistency) !== 'linearizable'
+
+/** The token of a read of the past, as its request says it; undefined: of what stands. @throws TOKEN_INVALID */
+export const asOfField = (asOf: string | undefined): { readonly asOf: Token | undefined } => ({
+  asOf: asOf === undefined ? undefined : parseToken(asOf),
+})

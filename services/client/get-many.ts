@@ -6,23 +6,24 @@ import type { BatchGetResponse } from '../../proto/generated/tidemark/v1/key_val
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { FRAME_OPERATIONS_MAX } from '../../streams/core/limits.ts'
 import { askOnce, beforeNext, deadlineOf } from './ask.ts'
-import { freshness, readsNear, type Context } from './context.ts'
+import { asOfField, freshness, readsNear, type Context } from './context.ts'
 import { closedError, failureOf, isServiceError } from './failure.ts'
 import { hedged } from './hedge.ts'
 import type { NodeLink } from './node-link.ts'
 import type { Place } from './routes.ts'
 import { toRow, type Row } from './row.ts'
-import type { HedgedReadOptions } from './types.ts'
+import type { AsOfOptions, HedgedReadOptions } from './types.ts'
 
 export async function getMany(
   context: Context,
   keyspace: string,
   keys: readonly Buffer[],
-  options: HedgedReadOptions,
+  options: HedgedReadOptions & AsOfOptions,
 ): Promise<(Row | undefined)[]> {
   const { router } = context
   const deadline = deadlineOf(context, options.deadlineMs)
   const near = readsNear(context, options.consistency)
+  const past = asOfField(options.asOf)
   const rows = new Array<Row | undefined>(keys.length).fill(undefined)
   const placeOf = (index: number): Place => ({ keyspace, key: keys[index] ?? NO_KEY })
 
@@ -84,6 +85,7 @@ export async function getMany(
       keyspace,
       keys: chunk.map((index) => keys[index] ?? NO_KEY),
       ...freshness(context, keyspace, options.consistency),
+      ...past,
     }
     const from =
       (node: NodeLink) =>

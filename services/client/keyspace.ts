@@ -18,7 +18,7 @@ import {
   checkedVersion,
   checkedWhole,
 } from './checks.ts'
-import { CONSISTENCY, DURABILITY, freshness, readsNear, type Context } from './context.ts'
+import { CONSISTENCY, DURABILITY, asOfField, freshness, readsNear, type Context } from './context.ts'
 import { getMany } from './get-many.ts'
 import { hedged, type Attempt } from './hedge.ts'
 import type { NodeLink } from './node-link.ts'
@@ -72,8 +72,14 @@ export function keyspaceOn(context: Context, keyspace: string): Keyspace {
     )
   }
 
-  const getAtVersion = async (key: Buffer, atVersion: number, options: GetOptions) => {
-    const request = { keyspace, key, atVersion, ...freshness(context, keyspace, options.consistency) }
+  const getPast = async (key: Buffer, options: GetOptions) => {
+    const request = {
+      keyspace,
+      key,
+      atVersion: options.atVersion === undefined ? undefined : checkedVersion(options.atVersion),
+      ...asOfField(options.asOf),
+      ...freshness(context, keyspace, options.consistency),
+    }
     const { row } = await askHedged<GetResponse>(key, options, (link, metadata, call, done) =>
       link.rows.get(request, metadata, call, done),
     )
@@ -125,9 +131,7 @@ export function keyspaceOn(context: Context, keyspace: string): Keyspace {
 
     async get(key, options = {}) {
       const bytes = checkedKey(key)
-      if (options.atVersion !== undefined) {
-        return getAtVersion(bytes, checkedVersion(options.atVersion), options)
-      }
+      if (options.atVersion !== undefined || options.asOf !== undefined) return getPast(bytes, options)
       if (options.hedgeAfterMs !== undefined) return getHedged(bytes, options, options.hedgeAfterMs)
       return getOne(bytes, options)
     },

@@ -1,6 +1,8 @@
 /** Creating, listing, changing and deleting keyspaces. All of it may be repeated, so all of it is retried. */
+import { randomBytes } from 'node:crypto'
 import type {
   CreateResponse,
+  CutResponse,
   Keyspace as KeyspaceMessage,
   KeyspaceServiceDeleteResponse,
   KeyspaceServiceDescribeResponse,
@@ -10,6 +12,7 @@ import type {
 import { must } from '../../streams/core/assert.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { ask } from './ask.ts'
+import { tokenText } from './session-token.ts'
 import { toBuffer } from './bytes.ts'
 import { checkedWhole } from './checks.ts'
 import type { KeyspaceDescription, Keyspaces } from './cluster-types.ts'
@@ -65,6 +68,21 @@ export const keyspacesOn = (context: Context): Keyspaces => ({
       link.keyspaces.update(request, ...call),
     )
     return described(keyspace)
+  },
+
+  async cut({ name = randomBytes(12).toString('hex'), keyspaces = [], ...options } = {}) {
+    const request = { name, keyspaces: [...keyspaces] }
+    const { token, positions, repeatedName } = await ask<CutResponse>(
+      context,
+      asked(options),
+      (link, ...call) => link.keyspaces.cut(request, ...call),
+    )
+    return {
+      name,
+      token: tokenText(must(token, 'the token of the cut')),
+      positions: positions.map(({ position, timeMs }) => ({ ...must(position, 'a position'), timeMs })),
+      repeatedName,
+    }
   },
 
   async delete(name, confirmName, options = {}) {

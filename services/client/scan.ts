@@ -11,7 +11,7 @@ import { backoffMs, rest } from './backoff.ts'
 import { EMPTY, toBuffer } from './bytes.ts'
 import { checkedDeadline, checkedWhole } from './checks.ts'
 import { closedError, failureOf, isServiceError } from './failure.ts'
-import { freshness, type Context, type FreshnessFields } from './context.ts'
+import { asOfField, freshness, type Context, type FreshnessFields } from './context.ts'
 import type { NodeLink } from './node-link.ts'
 import { toRow, type Row } from './row.ts'
 import type { ScanOptions } from './types.ts'
@@ -27,12 +27,14 @@ export function scan(context: Context, keyspace: string, options: ScanOptions): 
     end: bytes('end'),
     left: options.limit === undefined ? Infinity : checkedWhole(options.limit, 'limit'),
     shown: undefined,
+    ...asOfField(options.asOf),
   })
 }
 
 /** What is still to be delivered. */
 interface Rest {
   readonly prefix: Buffer
+  readonly asOf: Token | undefined
   start: Buffer
   end: Buffer
   left: number
@@ -119,6 +121,7 @@ const toRequest = (context: Context, keyspace: string, options: ScanOptions, tod
   reverse: options.reverse ?? false,
   keysOnly: options.keysOnly ?? false,
   partitions: [],
+  asOf: todo.asOf,
   ...freshnessAfter(freshness(context, keyspace, options.consistency), todo.shown),
 })
 

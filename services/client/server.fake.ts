@@ -270,6 +270,7 @@ export class FakeServer {
       throw new TidemarkError('NOT_IMPLEMENTED', 'the fake offers no such call')
     })
     return {
+      barrier: notHere,
       put: notHere,
       delete: notHere,
       increment: notHere,

@@ -56,7 +56,15 @@ export interface HedgedReadOptions extends ReadOptions {
   readonly hedgeAfterMs?: number
 }
 
-export interface GetOptions extends HedgedReadOptions {
+export interface AsOfOptions {
+  /**
+   * Exactly the rows that stood at the positions of this token, for instance that of a cut, while history is kept (else COMPACTED);
+   * `consistency` says nothing then. @throws TOKEN_INVALID where it has no position of a partition that is read
+   */
+  readonly asOf?: string
+}
+
+export interface GetOptions extends HedgedReadOptions, AsOfOptions {
   /** The row as all records of its partition up to this version left it, while history is kept (else COMPACTED). */
   readonly atVersion?: number
 }
@@ -117,7 +125,7 @@ export interface Selection {
   readonly end?: Bytes
 }
 
-export interface ScanOptions extends Selection, ReadOptions {
+export interface ScanOptions extends Selection, ReadOptions, AsOfOptions {
   /** At most so many rows. Default: all. */
   readonly limit?: number
   /** From the greatest key down. */
@@ -128,7 +136,7 @@ export interface ScanOptions extends Selection, ReadOptions {
    * A scan shows one snapshot of each partition. When its node is lost it goes on after the last row, on another node, in
    * snapshots that are at least as new: rows from there on may be newer than the first snapshot, as their versions tell. False:
    * it fails instead. True: it goes on, and waits for the node where there is no other, until its deadline. Default: it goes on
-   * where the cluster has several nodes; with a single node it fails with NODE_UNREACHABLE.
+   * where the cluster has several nodes; with a single node it fails with NODE_UNREACHABLE. A scan as of a token is the same on all.
    */
   readonly restartable?: boolean
 }
@@ -220,7 +228,7 @@ export interface Keyspace {
   /** The row, or undefined. */
   get(key: Bytes, options?: GetOptions): Promise<Row | undefined>
   /** One for each key, in that order; one snapshot of each partition for up to 4,096 keys and 20 MiB of rows. */
-  getMany(keys: readonly Bytes[], options?: HedgedReadOptions): Promise<(Row | undefined)[]>
+  getMany(keys: readonly Bytes[], options?: HedgedReadOptions & AsOfOptions): Promise<(Row | undefined)[]>
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<Written>
   /** Deleting a row that is not there succeeds. */
   delete(key: Bytes, options?: DeleteOptions): Promise<Written>

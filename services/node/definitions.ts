@@ -4,6 +4,8 @@
  * messages are small, and lists are counted before they cost memory.
  */
 import {
+  BarrierRequest,
+  BarrierResponse,
   BatchGetRequest,
   BatchGetResponse,
   DeleteRequest,
@@ -36,6 +38,7 @@ import {
 } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import {
   CreateRequest,
+  CutRequest,
   KeyspaceServiceDeleteRequest,
   KeyspaceServiceDescribeRequest,
   KeyspaceServiceService,
@@ -52,6 +55,7 @@ import {
 import { TidemarkError } from '../../streams/core/errors.ts'
 import {
   FRAME_OPERATIONS_MAX,
+  KEYSPACES_MAX,
   MESSAGE_BYTES_MAX,
   SMALL_MESSAGE_BYTES_MAX,
   TXN_OPERATIONS_MAX,
@@ -135,6 +139,7 @@ export const keyValueDefinition = {
   watch: { ...watch, ...codec(small(WatchRequest), WatchResponse) },
   history: { ...history, ...codec(small(HistoryRequest), HistoryResponse) },
   getOutcome: { ...getOutcome, ...codec(small(GetOutcomeRequest), GetOutcomeResponse) },
+  barrier: { ...KeyValueServiceService.barrier, ...codec(small(BarrierRequest), BarrierResponse) },
   pipeline: {
     ...pipeline,
     requestDeserialize: (bytes: Buffer): Decoded<PipelineRequest> =>
@@ -161,6 +166,10 @@ export const keyspaceDefinition = {
     requestDeserialize: small(KeyspaceServiceDescribeRequest),
   },
   update: { ...KeyspaceServiceService.update, requestDeserialize: small(UpdateRequest) },
+  cut: {
+    ...KeyspaceServiceService.cut,
+    requestDeserialize: guarded(CutRequest, SMALL_MESSAGE_BYTES_MAX, KEYSPACES_MAX + OTHER_FIELDS),
+  },
   delete: { ...KeyspaceServiceService.delete, requestDeserialize: small(KeyspaceServiceDeleteRequest) },
 } as const
 

@@ -14,6 +14,7 @@ import { partitionOf } from '../../streams/core/partitioner.ts'
 import { type Offset, type Partition, epoch, offset, partition } from '../../streams/core/types.ts'
 import { checkChanges, checkKeyspace } from '../../streams/keyspace-settings.ts'
 import type {
+  Barrier,
   Consistency,
   Freshness,
   KeyRange,
@@ -37,41 +38,10 @@ import type {
   WriteOptions,
   WriteResult,
 } from '../../streams/face.ts'
+import { FakeTruth, type PartitionState, barrierIn, barrierKnown } from './truth.fake.ts'
 
 const EMPTY = new Uint8Array(0)
 const LOG_IDENTITY = 'fake-log'
-
-interface PartitionState {
-  readonly partition: Partition
-  next: number
-  readonly rows: Map<string, Row>
-  readonly events: WatchEvent[]
-  readonly outcomes: Map<number, Outcome>
-  readonly seen: Map<string, Outcome>
-}
-
-/** What a keyspace holds, on whichever node. */
-class FakeTruth {
-  readonly partitions = new Map<string, readonly PartitionState[]>()
-  /** Watchers to wake. */
-  readonly wake = new Set<() => void>()
-
-  partitionsOf({ name, partitions }: KeyspaceInfo): readonly PartitionState[] {
-    const known = this.partitions.get(name)
-    if (known !== undefined) return known
-    const made = Array.from({ length: partitions }, (_, index) => ({
-      partition: partition(index),
-      // A control record stands first, as in every log.
-      next: 1,
-      rows: new Map(),
-      events: [],
-      outcomes: new Map(),
-      seen: new Map(),
-    }))
-    this.partitions.set(name, made)
-    return made
-  }
-}
 
 const inRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareBytes(key, start) >= 0 && (end === undefined || compareBytes(key, end) < 0)
@@ -456,6 +426,16 @@ export class FakeKeyspace implements Keyspace {
       ...this.#provenance(place, freshness.consistency),
       row: event?.kind === 'put' ? event.row : undefined,
     }
+  }
+
+  async barrier(place: Partition, requestId: string): Promise<Barrier> {
+    this.#enter('barrier', [place])
+    return barrierIn(this.#at(place), requestId)
+  }
+
+  async findBarrier(place: Partition, requestId: string): Promise<Barrier | undefined> {
+    this.#enter('findBarrier', [place])
+    return barrierKnown(this.#at(place), requestId)
   }
 
   async getMany(keys: readonly Uint8Array[], freshness: Freshness): ReturnType<Keyspace['getMany']> {

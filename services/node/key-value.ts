@@ -1,5 +1,8 @@
 /** The unary calls of KeyValueService: check, call the face, answer. */
+import { randomBytes } from 'node:crypto'
 import type {
+  BarrierRequest,
+  BarrierResponse,
   BatchGetRequest,
   BatchGetResponse,
   DeleteRequest,
@@ -34,6 +37,7 @@ import type {
 import { type HandlersOf, type Serving, type Unary, deadlineOf, nodeFor, unary } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import {
+  barrierMessage,
   consistencyMessage,
   headerMessage,
   outcomeMessage,
@@ -59,11 +63,13 @@ import {
 interface Reading {
   readonly consistency: number
   readonly token: Parameters<typeof checkToken>[0]
+  readonly asOf?: Parameters<typeof checkToken>[0]
 }
 
 const freshnessOf = (request: Reading, call: Parameters<typeof deadlineOf>[0]): Freshness => ({
   consistency: checkConsistency(request.consistency),
   token: checkToken(request.token),
+  asOf: checkToken(request.asOf, 'as_of'),
   deadline: deadlineOf(call),
 })
 
@@ -98,6 +104,8 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
     const { key, atVersion } = request
     const keyspace = find(request.keyspace, call)
     const freshness = freshnessOf(request, call)
+    if (atVersion !== undefined && freshness.asOf !== undefined)
+      throw refuseField('as_of', 'a read has either as_of or at_version, not both')
     const read =
       atVersion === undefined
         ? await keyspace.get(key, freshness)
@@ -188,6 +196,18 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
     }
   }
 
+  const barrier: Unary<BarrierRequest, BarrierResponse> = async (request, call) => {
+    const name = keyspaceName(request.keyspace)
+    const keyspace = find(request.keyspace, call)
+    const place = partition(request.partition)
+    const deadline = deadlineOf(call)
+    const id = request.requestId === '' ? randomBytes(12).toString('hex') : request.requestId
+    const stands = request.onlyLook
+      ? await keyspace.findBarrier(place, id, deadline)
+      : await keyspace.barrier(place, id, deadline)
+    return barrierMessage(nodeId, name, stands)
+  }
+
   return {
     get: unary(serving, methods.get, get),
     batchGet: unary(serving, methods.batchGet, batchGet),
@@ -197,6 +217,7 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
     transact: unary(serving, methods.transact, transact),
     history: unary(serving, methods.history, history),
     getOutcome: unary(serving, methods.getOutcome, getOutcome),
+    barrier: unary(serving, methods.barrier, barrier),
   }
 }
 

@@ -3,7 +3,7 @@ import { asBuffer } from '../../streams/core/bytes.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import type { Outcome, Row } from '../../streams/core/mutation.ts'
 import type { Offset, Partition, Position } from '../../streams/core/types.ts'
-import type { Consistency, Provenance, WatchEvent, WriteResult } from '../../streams/face.ts'
+import type { Barrier, Consistency, Provenance, WatchEvent, WriteResult } from '../../streams/face.ts'
 import type {
   Header,
   Outcome as OutcomeMessage,
@@ -13,6 +13,7 @@ import type {
 } from '../../proto/generated/tidemark/v1/types.ts'
 import { Consistency as ConsistencyNumber } from '../../proto/generated/tidemark/v1/types.ts'
 import {
+  type BarrierResponse,
   type WatchEvent as WatchEventMessage,
   WatchEvent_Kind,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
@@ -77,6 +78,34 @@ export const outcomeMessage = (keyspace: string, partition: Partition, outcome: 
   number: outcome.status === 'applied' ? outcome.number?.toString() : undefined,
   succeeded: outcome.status === 'applied' ? outcome.succeeded : undefined,
   duplicate: outcome.duplicate,
+})
+
+/** @param barrier - undefined: none is remembered */
+export const barrierMessage = (
+  nodeId: string,
+  keyspace: string,
+  barrier: Barrier | undefined,
+): BarrierResponse => ({
+  header:
+    barrier === undefined
+      ? undefined
+      : {
+          nodeId,
+          applied: positionMessage(keyspace, barrier.partition, barrier.at),
+          logEnd: barrier.at + 1,
+          logEndAgeMs: 0,
+          consistency: ConsistencyNumber.CONSISTENCY_LINEARIZABLE,
+        },
+  outcome:
+    barrier === undefined
+      ? undefined
+      : outcomeMessage(keyspace, barrier.partition, {
+          status: 'applied',
+          offset: barrier.offset,
+          succeeded: true,
+          duplicate: barrier.repeated,
+        }),
+  timeMs: barrier?.time ?? 0,
 })
 
 type Rejected = Extract<Outcome, { status: 'rejected' }>

@@ -80,5 +80,6 @@ function optionsOf(request: ScanRequest, deadline: number): ScanOptions {
     consistency: checkConsistency(request.consistency),
     token: checkToken(request.token),
     deadline,
+    asOf: checkToken(request.asOf, 'as_of'),
   }
 }

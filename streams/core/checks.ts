@@ -11,6 +11,7 @@ import {
 } from './limits.ts'
 import type { Mutation, TransactionChange, TransactionMutation } from './mutation.ts'
 import { fitsInt64 } from './text.ts'
+import type { Partition } from './types.ts'
 
 /** @throws KEY_EMPTY, KEY_TOO_LONG */
 export function checkKey(key: Uint8Array): void {
@@ -44,6 +45,34 @@ export function checkMutation(mutation: Mutation, valueBytesMax: number): void {
   checkKey(mutation.key)
   checkChange(mutation, valueBytesMax)
 }
+
+/** The partition of all keys of a transaction. @throws FIELD_INVALID for none, TXN_SPANS_PARTITIONS */
+export function onePartition(
+  keys: readonly Uint8Array[],
+  partitionOf: (key: Uint8Array) => Partition,
+): Partition {
+  const first = keys[0]
+  if (first === undefined)
+    throw new TidemarkError('FIELD_INVALID', 'the transaction names no key', {
+      metadata: { field: 'compares' },
+    })
+  checkKey(first)
+  const partition = partitionOf(first)
+  for (const key of keys) {
+    checkKey(key)
+    const other = partitionOf(key)
+    if (other !== partition)
+      throw new TidemarkError(
+        'TXN_SPANS_PARTITIONS',
+        `the keys ${show(first)} (partition ${partition}) and ${show(key)} (partition ${other}) cannot be in one transaction: ` +
+          'use keys of one partition, for instance in a keyspace that is partitioned by prefix',
+        { metadata: { partition: String(partition), other: String(other) } },
+      )
+  }
+  return partition
+}
+
+const show = (key: Uint8Array): string => JSON.stringify(Buffer.from(key).toString('utf8').slice(0, 64))
 
 /** Bytes of tags, lengths, numbers and kinds around one compare or change of a transaction, at most. */
 const TXN_FRAMING_BYTES = 24

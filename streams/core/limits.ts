@@ -100,6 +100,8 @@ export const SCAN_CHUNK_ROWS = 500
 export const SCAN_CHUNK_BYTES = 1 * MiB
 /** Rows that are due and loaded for one batch of records: several records' worth. */
 export const DUE_ROWS_LOADED = 8 * EXPIRIES_PER_RECORD_MAX
+/** Bytes of rows as they were, over all partitions, that one scan of the past holds; past it, the history is read once more. */
+export const PAST_BYTES_MAX = 32 * MiB
 /** Bytes of RocksDB's memory tables (1.5 times that under the heaviest writing): an idle node stays below 150 MB. */
 export const STORE_MEMTABLE_BYTES = 64 * MiB
 /** Bytes of RocksDB's block cache; the operating system caches files beside it. */
@@ -206,6 +208,8 @@ export const PARTITIONS_MAX = 1024
 export const HISTORY_ROWS_MAX = 1000
 /** Positions of one token: four keyspaces of the largest size. */
 export const TOKEN_POSITIONS_MAX = 4 * PARTITIONS_MAX
+/** Characters of the name of a cut: a request id has room for it beside an offset. */
+export const CUT_NAME_CHARS_MAX = 40
 /** Bytes of a gRPC message of a call that carries no value and no list: a key and the largest token. */
 export const SMALL_MESSAGE_BYTES_MAX = 1 * MiB
 /** Bytes of rows in one message of a scan, about: large enough to spread the cost of a message, small enough to stay smooth. */

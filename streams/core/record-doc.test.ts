@@ -64,6 +64,24 @@ describe('proto/record.md', () => {
     expect(effects === undefined ? '' : show(effects)).to.equal('ok else; n:=1')
   })
 
+  it('has barriers with a name: the first one tells where it stands, whoever repeats it', () => {
+    const barrier = (value: string | null) =>
+      draft(null, value, { 'tm-op': 'txn', 'tm-request-id': 'cut:nightly' })
+    const { effects } = new CoreDriver().run([
+      logged(3, 0, barrier('')),
+      logged(4, 0, draft('a', '1')),
+      logged(7, 0, barrier(null)),
+    ])
+    const [first, , again] = effects
+    expect(first?.outcomes).to.deep.equal([
+      { status: 'applied', offset: 3, succeeded: true, duplicate: false },
+    ])
+    expect(again?.outcomes).to.deep.equal([
+      { status: 'applied', offset: 3, succeeded: true, duplicate: true },
+    ])
+    expect([first?.changes, again?.changes]).to.deep.equal([[], []])
+  })
+
   it('names every header that is read, and no other', () => {
     const named = [...text.matchAll(/^\| `(tm-[a-z-]+)` /gm)].map(([, name]) => name ?? '')
     for (const name of named)

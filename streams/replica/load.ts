@@ -24,9 +24,12 @@ import type { Store } from '../store/store.ts'
 /** Keys read on the main thread; more are worth a trip to another thread. */
 const SYNC_KEYS_MAX = 64
 
-export interface LoadFrom {
+interface StoredAt {
   readonly store: Store
   readonly prefix: Prefix
+}
+
+export interface LoadFrom extends StoredAt {
   /** Sessions that were used lately, as they stand in the store. */
   readonly sessions: { get(id: string): Session | undefined }
   /** Nothing expires before this log time. */
@@ -110,7 +113,13 @@ function loadSessions(from: LoadFrom, work: WorkingSet, ids: ReadonlySet<string>
   })
 }
 
-function readSession(from: LoadFrom, id: string, head: Uint8Array): Session {
+/** What is remembered of a session's request ids, as it stands in the store. */
+export function loadSession(from: StoredAt, id: string): Session | undefined {
+  const head = from.store.getMany([sessionKey(from.prefix, id)])[0]
+  return head === undefined ? undefined : readSession(from, id, head)
+}
+
+function readSession(from: StoredAt, id: string, head: Uint8Array): Session {
   const session = decodeHead(head)
   const keys: Buffer[] = []
   for (let chunk = session.firstChunk; chunk < session.nextChunk; chunk++)

@@ -150,7 +150,7 @@ describe('reads', () => {
       for (const key of utf8Keys) {
         for (const { offset, time, rows } of past) {
           const read = (): Row | undefined => getRowAt(replica, bytes(key), offset as Offset)
-          if (offset < historyStart - 1) {
+          if (offset < historyStart) {
             const error = ((): TidemarkError | undefined => {
               try {
                 read()
@@ -161,7 +161,7 @@ describe('reads', () => {
             })()
             expect([error?.reason, error?.metadata['earliest']], `${key} at ${offset}`).to.deep.equal([
               'COMPACTED',
-              String(historyStart - 1),
+              String(historyStart),
             ])
           } else expect(asModel(read()), `${key} at ${offset}`).to.deep.equal(living(rows.get(key), time))
         }

@@ -90,19 +90,32 @@ export class HistoryReader {
 }
 
 export function compacted(replica: Replica, wanted: Offset, earliest: Offset): TidemarkError {
-  const { partition } = replica.state
+  const { partition, next } = replica.state
+  const kept =
+    earliest >= next
+      ? `keeps no history before offset ${next}, where it stands`
+      : `keeps its history from offset ${earliest} on`
   return new TidemarkError(
     'COMPACTED',
-    `partition ${partition} of keyspace ${replica.keyspace} keeps its history from offset ${earliest} on; ${wanted} is gone`,
+    `partition ${partition} of keyspace ${replica.keyspace} ${kept}; ${wanted} is gone`,
     { metadata: { keyspace: replica.keyspace, partition: String(partition), earliest: String(earliest) } },
   )
 }
 
+/**
+ * Refuses an offset whose past is gone. Just before the history begins, partition time is not known any more, and with it which rows
+ * were due and only waited for their turn; without tombstones, which rows there were.
+ */
+export function checkKept(replica: Replica, at: Offset): void {
+  const { historyStart, tombstoneStart, next } = replica.state
+  const earliest = Math.max(historyStart, tombstoneStart) as Offset
+  if (at < next - 1 && at < earliest) throw compacted(replica, at, earliest)
+}
+
 /** The row as all records up to and including `at` left it. @throws COMPACTED */
 export function getRowAt(replica: Replica, key: Uint8Array, at: Offset): Row | undefined {
-  const { historyStart, next } = replica.state
-  if (at >= next - 1) return getRow(replica, key)
-  if (at < historyStart - 1) throw compacted(replica, at, Math.max(0, historyStart - 1) as Offset)
+  if (at >= replica.state.next - 1) return getRow(replica, key)
+  checkKept(replica, at)
   const history = new HistoryReader(replica)
   let row = storedRow(replica.store.getMany([rowKey(replica.prefix, key)])[0])
   while (row !== undefined && row.version > at) row = history.changeAt(row.version, key)?.change.previous

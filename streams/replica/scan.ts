@@ -1,42 +1,137 @@
 /** Rows in the order of their keys over several replicas: one snapshot for each, merged as it is read. */
 import { compareBytes } from '../core/bytes.ts'
 import { keyOfRow, rowSpan } from '../core/keys.ts'
-import { SCAN_CHUNK_ROWS } from '../core/limits.ts'
+import { PAST_BYTES_MAX, SCAN_CHUNK_ROWS } from '../core/limits.ts'
+import { must } from '../core/assert.ts'
 import type { Row } from '../core/mutation.ts'
 import { decodeRow, isLive, toRow } from '../core/row.ts'
+import type { Offset } from '../core/types.ts'
 import type { KeyRange } from '../face.ts'
+import type { Clock } from '../ports.ts'
 import type { Cursor } from '../store/store.ts'
+import { Past } from './past.ts'
+import { checkKept } from './read.ts'
 import type { Replica } from './replica.ts'
 
+/** Rows of one replica in the order of their keys, read ahead in chunks. */
 interface Source {
-  readonly cursor: Cursor
-  readonly time: number
   rows: Row[]
   at: number
   done: boolean
+  /** Reads the next rows; none are left when it is done. A promise only where it must wait. */
+  readonly fill: (source: Source) => Promise<void> | undefined
+  readonly close: () => void
 }
 
-/** Opens all snapshots now; what the iterator gives is what stood at this moment. Return the iterator to free them. */
+export interface ScanShape {
+  readonly reverse: boolean
+  readonly keysOnly: boolean
+  readonly limit: number
+}
+
+/** Where in the past a scan looks. */
+export interface Moment {
+  /** One for each replica. */
+  readonly offsets: readonly Offset[]
+  readonly clock: Clock
+}
+
+/**
+ * Opens all snapshots now; what the iterator gives is what stood at this moment, or at an earlier one. Return the iterator to free them.
+ * @throws COMPACTED
+ */
 export function scanRows(
   replicas: readonly Replica[],
   range: KeyRange,
-  options: { readonly reverse: boolean; readonly keysOnly: boolean; readonly limit: number },
+  options: ScanShape,
+  moment?: Moment,
 ): AsyncIterableIterator<readonly Row[]> {
-  const sources = replicas.map((replica): Source => {
-    const cursor = replica.store.cursor({
-      ...rowSpan(replica.prefix, range.start, range.end),
-      reverse: options.reverse,
-    })
-    return { cursor, time: replica.state.time, rows: [], at: 0, done: false }
-  })
-  return merge(sources, options)
+  if (moment === undefined)
+    return merge(
+      replicas.map((replica) => present(replica, range, options)),
+      options,
+    )
+  const places = replicas.map((replica, index) => ({
+    replica,
+    at: must(moment.offsets[index], 'an offset of the scan'),
+  }))
+  // Before anything is opened that would have to be closed again.
+  for (const { replica, at } of places) checkKept(replica, at)
+  const bytesMax = Math.floor(PAST_BYTES_MAX / replicas.length)
+  return merge(
+    places.map(({ replica, at }) =>
+      at >= replica.state.next - 1
+        ? present(replica, range, options)
+        : past(replica, range, options, at, bytesMax, moment.clock),
+    ),
+    options,
+  )
+}
+
+const rowsOf = (replica: Replica, range: KeyRange, reverse: boolean): Cursor =>
+  replica.store.cursor({ ...rowSpan(replica.prefix, range.start, range.end), reverse })
+
+function present(replica: Replica, range: KeyRange, { reverse }: ScanShape): Source {
+  const cursor = rowsOf(replica, range, reverse)
+  const { time } = replica.state
+  return {
+    rows: [],
+    at: 0,
+    done: false,
+    fill(source) {
+      source.rows = []
+      source.at = 0
+      while (source.rows.length === 0 && !source.done) {
+        const entries = cursor.next(SCAN_CHUNK_ROWS)
+        source.done = entries.length === 0
+        for (const { key, value } of entries) {
+          const row = decodeRow(value)
+          if (isLive(row, time)) source.rows.push(toRow(keyOfRow(key), row))
+        }
+      }
+      return undefined
+    },
+    close() {
+      cursor.close()
+    },
+  }
+}
+
+function past(
+  replica: Replica,
+  range: KeyRange,
+  { reverse }: ScanShape,
+  at: Offset,
+  bytesMax: number,
+  clock: Clock,
+): Source {
+  const cursor = rowsOf(replica, range, reverse)
+  const before = new Past(replica, at, { range, reverse }, bytesMax, clock)
+  return {
+    rows: [],
+    at: 0,
+    done: false,
+    async fill(source) {
+      source.rows = []
+      source.at = 0
+      while (source.rows.length === 0 && !source.done) {
+        const entries = cursor.next(SCAN_CHUNK_ROWS)
+        source.done = entries.length === 0
+        for (const { key, value } of entries) {
+          const row = await before.row(keyOfRow(key), decodeRow(value))
+          if (isLive(row, before.time)) source.rows.push(toRow(keyOfRow(key), row))
+        }
+      }
+    },
+    close() {
+      cursor.close()
+      before.close()
+    },
+  }
 }
 
 // An async generator: a caller that stops pulling stops the reading, and its `return` runs the `finally`.
-async function* merge(
-  sources: readonly Source[],
-  options: { readonly reverse: boolean; readonly keysOnly: boolean; readonly limit: number },
-): AsyncIterableIterator<readonly Row[]> {
+async function* merge(sources: readonly Source[], options: ScanShape): AsyncIterableIterator<readonly Row[]> {
   const sign = options.reverse ? -1 : 1
   let left = options.limit
   try {
@@ -45,14 +140,15 @@ async function* merge(
       while (chunk.length < Math.min(SCAN_CHUNK_ROWS, left)) {
         let first: Source | undefined
         for (const source of sources) {
-          const row = head(source)
+          const waiting = source.at >= source.rows.length && !source.done ? source.fill(source) : undefined
+          if (waiting !== undefined) await waiting
+          const row = source.rows[source.at]
           if (row === undefined) continue
-          const best = first === undefined ? undefined : head(first)
+          const best = first?.rows[first.at]
           if (best === undefined || sign * compareBytes(row.key, best.key) < 0) first = source
         }
-        if (first === undefined) break
-        const row = head(first)
-        if (row === undefined) break
+        const row = first?.rows[first.at]
+        if (first === undefined || row === undefined) break
         first.at += 1
         chunk.push(options.keysOnly ? { ...row, value: new Uint8Array(0) } : row)
       }
@@ -61,21 +157,6 @@ async function* merge(
       yield chunk
     }
   } finally {
-    for (const source of sources) source.cursor.close()
+    for (const source of sources) source.close()
   }
-}
-
-/** The next living row of a source, read ahead in chunks. */
-function head(source: Source): Row | undefined {
-  while (source.at >= source.rows.length && !source.done) {
-    const entries = source.cursor.next(SCAN_CHUNK_ROWS)
-    source.done = entries.length === 0
-    source.at = 0
-    source.rows = []
-    for (const { key, value } of entries) {
-      const row = decodeRow(value)
-      if (isLive(row, source.time)) source.rows.push(toRow(keyOfRow(key), row))
-    }
-  }
-  return source.rows[source.at]
 }

@@ -48,6 +48,10 @@ export function openMemoryStore(): Store {
           checkOpen()
           return cursor.next(rows)
         },
+        rewind() {
+          checkOpen()
+          cursor.rewind()
+        },
         close: cursor.close,
       }
     },
@@ -150,8 +154,13 @@ function openCursor(chunks: readonly Chunk[], range: Range): Cursor {
   let snapshot: readonly Chunk[] | undefined = chunks
   // The place of the entry that is read next: the first one at or past `gte`, or the last one before `lt`.
   const bound = reverse ? range.lt : range.gte
-  let at = chunkOf(chunks, bound)
-  let place = lowerBound(chunks[at] ?? [], bound) + (reverse ? -1 : 0)
+  let at = 0
+  let place = 0
+  const begin = (): void => {
+    at = chunkOf(chunks, bound)
+    place = lowerBound(chunks[at] ?? [], bound) + (reverse ? -1 : 0)
+  }
+  begin()
 
   const current = (): Entry | undefined => {
     for (;;) {
@@ -179,6 +188,11 @@ function openCursor(chunks: readonly Chunk[], range: Range): Cursor {
         place += step
       }
       return entries
+    },
+    rewind() {
+      assert(!reverse, 'a cursor was wound back that goes in reverse')
+      if (snapshot === undefined) throw new TidemarkError('NODE_DRAINING', 'the cursor is closed')
+      begin()
     },
     close() {
       snapshot = undefined

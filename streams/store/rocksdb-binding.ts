@@ -76,6 +76,8 @@ interface Binding {
   ): void
   iterator_init(database: DatabaseHandle, options: IteratorOptions): IteratorHandle
   iterator_nextv_sync(iterator: IteratorHandle, rows: number): Rows
+  /** The target lies within the bounds of the iterator, or nothing is found. */
+  iterator_seek(iterator: IteratorHandle, target: Uint8Array): void
   iterator_close(iterator: IteratorHandle): void
 }
 

@@ -8,11 +8,12 @@ import type { Cursor, Entry, Range } from './store.ts'
 
 const NO_BYTES = new Uint8Array(0)
 
-export const EMPTY_CURSOR: Cursor = { next: () => [], close: () => {} }
+export const EMPTY_CURSOR: Cursor = { next: () => [], rewind: () => {}, close: () => {} }
 
 export class RocksCursor implements Cursor {
   private readonly directory: string
   private readonly onClose: (cursor: RocksCursor) => void
+  private readonly range: Range
   private handle: IteratorHandle | undefined
   private finished = false
 
@@ -25,6 +26,7 @@ export class RocksCursor implements Cursor {
   ) {
     this.directory = directory
     this.onClose = onClose
+    this.range = range
     this.handle = rocksdb.iterator_init(database, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
@@ -50,6 +52,13 @@ export class RocksCursor implements Cursor {
     } catch (caught) {
       throw storeError(caught, this.directory)
     }
+  }
+
+  rewind(): void {
+    assert(this.range.reverse !== true, 'a cursor was wound back that goes in reverse')
+    if (this.handle === undefined) throw new TidemarkError('NODE_DRAINING', 'the cursor is closed')
+    rocksdb.iterator_seek(this.handle, this.range.gte)
+    this.finished = false
   }
 
   close(): void {

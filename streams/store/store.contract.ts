@@ -240,6 +240,29 @@ export function storeContract(name: string, harness: StoreHarness): void {
       )
     })
 
+    it('winds a cursor back to where it began, from anywhere, in the view that it had', () => {
+      put(
+        store,
+        Array.from({ length: 20 }, (_, n) => [key(n), text('old')] as const),
+      )
+      const cursor = store.cursor({ gte: key(5), lt: key(15) })
+      const read = (rows: number): unknown[] => cursor.next(rows).map((entry) => show(entry.key))
+      const all = Array.from({ length: 10 }, (_, n) => show(key(n + 5)))
+      cursor.rewind()
+      expect(read(3)).to.deep.equal(all.slice(0, 3))
+      store.drop({ gte: FIRST, lt: LAST })
+      cursor.rewind()
+      expect(read(100)).to.deep.equal(all)
+      expect(read(100)).to.deep.equal([])
+      cursor.rewind()
+      expect(read(100)).to.deep.equal(all)
+      cursor.close()
+      const nothing = store.cursor({ gte: key(5), lt: key(5) })
+      nothing.rewind()
+      expect(nothing.next(1)).to.deep.equal([])
+      nothing.close()
+    })
+
     it('keeps values of 1 MiB and keys of 4,096 bytes', async () => {
       const longKey = new Uint8Array(4096).fill(7)
       const value = Uint8Array.from({ length: 1 << 20 }, (_, n) => (n * 31) & 255)

@@ -32,6 +32,8 @@ export interface Batch {
 export interface Cursor {
   /** At most `rows` next entries; an empty array at the end. Synchronous: `rows` bounds the time. */
   next(rows: number): readonly Entry[]
+  /** Begins again, in the same view. Not in reverse. */
+  rewind(): void
   close(): void
 }
 

@@ -9,6 +9,7 @@ import {
 } from '../../../streams/core/mutation.ts'
 import { type Partition, type Position, offset, partition } from '../../../streams/core/types.ts'
 import type {
+  Barrier,
   Consistency,
   Provenance,
   Token,
@@ -17,6 +18,7 @@ import type {
   WatchMessage,
 } from '../../../streams/face.ts'
 import {
+  type BarrierResponse,
   type WatchEvent as WatchEventMessage,
   WatchEvent_Kind as Kind,
   WatchMark as Mark,
@@ -94,6 +96,20 @@ export function outcomeOf(message: OutcomeMessage): Outcome {
 }
 
 const isRejection = (reason: string): reason is Rejection => isReason(reason) && reason in REJECTIONS
+
+/** Undefined: the peer remembers none. */
+export function barrierOf({ header, outcome, timeMs }: BarrierResponse): Barrier | undefined {
+  if (outcome === undefined) return undefined
+  if (header?.applied === undefined || outcome.position === undefined)
+    throw strange('a barrier has no position')
+  return {
+    partition: partition(outcome.position.partition),
+    offset: offset(outcome.position.offset),
+    at: offset(header.applied.offset),
+    time: timeMs === 0 ? undefined : timeMs,
+    repeated: outcome.duplicate,
+  }
+}
 
 const KINDS: Readonly<Partial<Record<Kind, ChangeKind>>> = {
   [Kind.KIND_PUT]: 'put',

@@ -1,5 +1,6 @@
 /** One keyspace as a peer serves it: the part of the face that touches rows, over gRPC. */
 import type {
+  BarrierResponse,
   BatchGetResponse,
   GetOutcomeResponse,
   GetResponse,
@@ -11,6 +12,7 @@ import { WATCH_RESUME_MS } from '../../../streams/core/limits.ts'
 import type { Mutation, Row } from '../../../streams/core/mutation.ts'
 import { type Offset, type Partition, offset } from '../../../streams/core/types.ts'
 import type {
+  Barrier,
   BatchReadResult,
   Freshness,
   HistoryResult,
@@ -27,10 +29,12 @@ import type {
   WriteResult,
 } from '../../../streams/face.ts'
 import {
+  barrierOf,
   consistencyOf,
   outcomeOf,
   provenanceOf,
   rowOf,
+  strange,
   tokenOf,
   watchEventOf,
   watchMessageOf,
@@ -41,6 +45,7 @@ import {
   consistencyNumber,
   durabilityNumber,
   freshnessFields,
+  readFields,
   scanRequest,
   watchRequest,
 } from './requests.ts'
@@ -73,7 +78,9 @@ export class RemoteKeyspace implements Rows {
     return writeResultOf(result, options, readsOf)
   }
 
-  async get(key: Uint8Array, { consistency, token, deadline }: Freshness): Promise<ReadResult> {
+  async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
+    if (freshness.asOf !== undefined) return this.#getOnce(key, undefined, freshness)
+    const { consistency, token, deadline } = freshness
     const fields = {
       keyspace: this.#name,
       consistency: consistencyNumber(consistency),
@@ -85,8 +92,12 @@ export class RemoteKeyspace implements Rows {
 
   // ---- reading ----
 
-  async getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
-    const request = { keyspace: this.#name, key: asBuffer(key), atVersion: at, ...freshnessFields(freshness) }
+  getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult> {
+    return this.#getOnce(key, at, freshness)
+  }
+
+  async #getOnce(key: Uint8Array, atVersion: Offset | undefined, freshness: Freshness): Promise<ReadResult> {
+    const request = { keyspace: this.#name, key: asBuffer(key), atVersion, ...readFields(freshness) }
     const { header, row } = await this.#peer.rows<GetResponse>(
       (client, metadata, call, done) => client.get(request, metadata, call, done),
       freshness.deadline,
@@ -120,7 +131,7 @@ export class RemoteKeyspace implements Rows {
   }
 
   async #batch(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
-    const request = { keyspace: this.#name, keys: keys.map(asBuffer), ...freshnessFields(freshness) }
+    const request = { keyspace: this.#name, keys: keys.map(asBuffer), ...readFields(freshness) }
     const answer = await this.#peer.rows<BatchGetResponse>(
       (client, metadata, call, done) => client.batchGet(request, metadata, call, done),
       freshness.deadline,
@@ -172,6 +183,30 @@ export class RemoteKeyspace implements Rows {
       outcomes: answer.outcomes.map(outcomeOf),
       time: answer.timeMs,
     }
+  }
+
+  async barrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier> {
+    const barrier = await this.#askBarrier(partition, requestId, false, deadline)
+    if (barrier === undefined) throw strange('it tells of no barrier')
+    return barrier
+  }
+
+  findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined> {
+    return this.#askBarrier(partition, requestId, true, deadline)
+  }
+
+  async #askBarrier(
+    partition: Partition,
+    requestId: string,
+    onlyLook: boolean,
+    deadline: number,
+  ): Promise<Barrier | undefined> {
+    const request = { keyspace: this.#name, partition, requestId, onlyLook }
+    const answer = await this.#peer.rows<BarrierResponse>(
+      (client, metadata, call, done) => client.barrier(request, metadata, call, done),
+      deadline,
+    )
+    return barrierOf(answer)
   }
 
   // ---- streams ----

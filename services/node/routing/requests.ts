@@ -35,6 +35,12 @@ export const freshnessFields = ({ consistency, token }: Freshness): FreshnessFie
   token: tokenOf(token),
 })
 
+/** Of reads of rows, which may look at the past. */
+export const readFields = (freshness: Freshness): FreshnessFields & { asOf: TokenMessage | undefined } => ({
+  ...freshnessFields(freshness),
+  asOf: tokenOf(freshness.asOf),
+})
+
 export const durabilityNumber = (durability: WriteOptions['durability']): DurabilityNumber =>
   durability === 'logged' ? DurabilityNumber.DURABILITY_LOGGED : DurabilityNumber.DURABILITY_APPLIED
 
@@ -54,7 +60,7 @@ export const scanRequest = (keyspace: string, options: ScanOptions): ScanRequest
   reverse: options.reverse ?? false,
   keysOnly: options.keysOnly ?? false,
   partitions: [...(options.partitions ?? [])],
-  ...freshnessFields(options),
+  ...readFields(options),
 })
 
 export const watchRequest = (keyspace: string, options: WatchOptions): WatchRequest => ({

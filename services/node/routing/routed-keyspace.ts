@@ -9,6 +9,7 @@ import { TidemarkError } from '../../../streams/core/errors.ts'
 import type { Mutation, Row } from '../../../streams/core/mutation.ts'
 import { type Offset, type Partition, partition as partitionAt } from '../../../streams/core/types.ts'
 import type {
+  Barrier,
   BatchReadResult,
   Freshness,
   HistoryResult,
@@ -132,6 +133,22 @@ export class RoutedKeyspace implements Keyspace {
       for (const { key } of list) partitions.add(this.local.partitionOf(key))
     const [partition] = partitions
     return partitions.size === 1 ? partition : undefined
+  }
+
+  async barrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier> {
+    const [answered] = await this.#askEach(
+      [partition],
+      deadline,
+      ({ rows }, _, until) => rows.barrier(partition, requestId, until),
+      { purpose: 'write' },
+    )
+    return must(answered, 'the answer').answer
+  }
+
+  findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined> {
+    return this.#read(partition, { deadline }, (rows, demanded) =>
+      rows.findBarrier(partition, requestId, demanded.deadline),
+    )
   }
 
   // ---- reading ----

@@ -74,7 +74,7 @@ const COMBINATIONS: Readonly<Record<string, Values>> = {
       'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include "tidemark.fullname" . }}-text\n',
     ],
   },
-  'Datadog that reads metrics': { ...KAFKA, datadog: { enabled: true, env: 'test', metrics: 'openmetrics' } },
+  'Datadog that reads logs alone': { ...KAFKA, datadog: { enabled: true, env: 'test', metrics: false } },
   'Datadog by a socket': {
     ...KAFKA,
     datadog: { enabled: true, env: 'test', dogstatsdUrl: 'unix:///var/run/datadog/dsd.socket', logs: false },

@@ -2,14 +2,6 @@
 {{- define "tidemark.datadogAnnotations" -}}
 {{- with .Values.datadog }}
 {{- if .enabled }}
-{{- if eq .metrics "openmetrics" }}
-ad.datadoghq.com/tidemark.checks: |
-  {"openmetrics": {"init_config": {}, "instances": [{
-    "openmetrics_endpoint": "http://%%host%%:7480/metrics",
-    "namespace": "",
-    "metrics": ["^tidemark_.+"]
-  }]}}
-{{- end }}
 {{- if .logs }}
 ad.datadoghq.com/tidemark.logs: '[{"source": "tidemark", "service": {{ .service | default (include "tidemark.fullname" $) | toJson }}}]'
 {{- end }}

@@ -72,13 +72,13 @@ TIDEMARK_ZONE: {{ .Values.zone.name | quote }}
   valueFrom: {fieldRef: {fieldPath: 'metadata.labels[''{{ .Values.zone.fromPodLabel }}'']'}}
 {{- end }}
 - name: NODE_OPTIONS
-  value: --max-old-space-size={{ .Values.heapMegabytes }}
+  value: --enable-source-maps --max-old-space-size={{ .Values.heapMegabytes }}
 {{- if .Values.datadog.enabled }}
 {{- range tuple "env" "service" "version" }}
 - name: DD_{{ upper . }}
   valueFrom: {fieldRef: {fieldPath: 'metadata.labels[''tags.datadoghq.com/{{ . }}'']'}}
 {{- end }}
-{{- if eq .Values.datadog.metrics "dogstatsd" }}
+{{- if .Values.datadog.metrics }}
 - name: DD_ENTITY_ID
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 {{- if .Values.datadog.dogstatsdUrl }}

@@ -9,6 +9,8 @@ import type { ClusterMap } from './core/cluster-map.ts'
 import type { ChangeKind, Mutation, Outcome, Row } from './core/mutation.ts'
 import type { Reason } from './core/errors.ts'
 import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
+import type { OffsetHash } from './ports.ts'
+import type { Hashing } from './replica/evidence.ts'
 import type { CopyResume, ReplicaCopy } from './snapshot/copy-sessions.ts'
 import type { TrimPoint, Trimmed } from './snapshot/trim.ts'
 import type { StoreMeasures } from './store/store.ts'
@@ -255,6 +257,28 @@ export interface ReplicaCopies {
   trim(point: TrimPoint, dryRun: boolean): Promise<Trimmed>
 }
 
+/** What a replica can be compared by with others of its partition. */
+export interface ReplicaProof {
+  /** The chain of effects where it is remembered. */
+  readonly chains: readonly OffsetHash[]
+  /** The last hash of its content, and one that is being made. */
+  readonly contents: readonly Hashing[]
+}
+
+/** Of this node's own replicas; never of those of another. */
+export interface ReplicaProofs {
+  /**
+   * @param suspicion - the chain that the asker has, where somebody has another one
+   * @throws KEYSPACE_NOT_FOUND, PARTITION_ELSEWHERE, PARTITION_STOPPED
+   */
+  tell(keyspace: string, partition: Partition, suspicion?: OffsetHash): ReplicaProof
+  /**
+   * Has every live replica of the partition hash its content at one offset, and returns that: all records below it are covered.
+   * @throws as a write does
+   */
+  begin(keyspace: string, partition: Partition, deadline: number): Promise<Offset>
+}
+
 export interface UpdateOptions {
   /** Milliseconds since 1970. */
   readonly deadline: number
@@ -312,6 +336,8 @@ export interface TidemarkNode {
   onReady(listener: (ready: boolean) => void): () => void
   /** For peers that build replicas, and for snapshots. */
   readonly copies: ReplicaCopies
+  /** For peers and tools that compare replicas. */
+  readonly proofs: ReplicaProofs
   /** Tells the others where this node serves gRPC (`host:port`): from then on the map has it. */
   join(address: string): void
   /** The newest map of the cluster, whole; replays the last one. Completes when the node closes. */

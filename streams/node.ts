@@ -8,7 +8,7 @@ import type { Observable } from 'rxjs'
 import { FORMAT_VERSION } from './core/decode.ts'
 import { TidemarkError } from './core/errors.ts'
 import type { ClusterMap } from './core/cluster-map.ts'
-import { BUILDS_AT_ONCE_MAX, TICK_MS, TOPICS_LOOK_MS, TRANSFER_MS } from './core/limits.ts'
+import { BUILDS_AT_ONCE_MAX, HASHED_PER_SECOND, TICK_MS, TOPICS_LOOK_MS, TRANSFER_MS } from './core/limits.ts'
 import type { Partition } from './core/types.ts'
 import type {
   Keyspace,
@@ -26,10 +26,12 @@ import { sharedAppender } from './log/appender.ts'
 import { Announcer } from './node/announcer.ts'
 import { handedOver } from './node/assignment.ts'
 import type { NodeContext } from './node/context.ts'
+import { Equality } from './node/equality.ts'
 import type { HostedKeyspace } from './node/hosted-keyspace.ts'
 import { DEFAULT_KEYSPACE, Keyspaces, notFound } from './node/keyspaces.ts'
 import { changePartitions, updateKeyspace } from './node/keyspace-update.ts'
 import { Leading } from './node/leading.ts'
+import { NodeProofs } from './node/node-proofs.ts'
 import type { NodeOptions } from './node/options.ts'
 import { lateRead, statusOf } from './node/status.ts'
 import { transferLeadership } from './node/transfer.ts'
@@ -37,6 +39,7 @@ import { Turns } from './node/turns.ts'
 import { claimStore } from './replica/catalogue.ts'
 import type { Replica } from './replica/replica.ts'
 import { Writer } from './replica/writer.ts'
+import { pace } from './pace.ts'
 import { NodeCopies } from './snapshot/node-copies.ts'
 
 /** Milliseconds for a keyspace that was just created to be served. */
@@ -61,6 +64,7 @@ export async function openNode(options: NodeOptions): Promise<TidemarkNode> {
 class LocalNode implements TidemarkNode {
   readonly description: NodeDescription
   readonly copies: NodeCopies
+  readonly proofs: NodeProofs
   readonly #options: NodeOptions
   readonly #context: NodeContext
   readonly #keyspaces: Keyspaces
@@ -81,7 +85,7 @@ class LocalNode implements TidemarkNode {
     const appender = sharedAppender(log)
     const writer = new Writer(appender, clock, `w${incarnation}`)
     const { meters } = options.telemetry
-    this.#context = {
+    const context: NodeContext = {
       options,
       incarnation,
       appender,
@@ -89,6 +93,10 @@ class LocalNode implements TidemarkNode {
       draining$: new BehaviorSubject(false),
       watchers: { count: 0 },
       builds: new Turns(BUILDS_AT_ONCE_MAX),
+      hashing: pace(HASHED_PER_SECOND, clock),
+      get equality() {
+        return equality
+      },
       changed: () => {
         this.#announcer.changed()
       },
@@ -97,12 +105,23 @@ class LocalNode implements TidemarkNode {
         this.#announcer.look(clock.now())
       },
     }
+    const equality = new Equality(context, {
+      placement: ({ keyspace, state }) => this.#keyspaces.get(keyspace)?.placement(state.partition),
+      nodes: () => this.#map?.nodes ?? [],
+      convict: (replica, why, trusted) =>
+        this.#keyspaces.get(replica.keyspace)?.convict(replica, why, trusted),
+    })
+    this.#context = context
+    const replica = (name: string, partition: Partition): Replica =>
+      this.#hosted(name).face.replica(partition)
+    this.proofs = new NodeProofs({ replica, equality, writer })
     this.copies = new NodeCopies({
       ...options,
-      replica: (name, partition) => this.#hosted(name).face.replica(partition),
+      replica,
       replicas: () => this.#keyspaces.replicas(),
     })
-    this.#leading = new Leading({ nodeId, incarnation, writer, clock, meters })
+    const verifyMs = options.verifyMs ?? 0
+    this.#leading = new Leading({ nodeId, incarnation, writer, clock, meters, verifyMs })
     this.#keyspaces = new Keyspaces(this.#context)
     this.#announcer = new Announcer(this.#context, this.#keyspaces, this.#leading)
   }
@@ -124,6 +143,7 @@ class LocalNode implements TidemarkNode {
   /** What could not be opened; store, log and membership are the caller's still. */
   async abandon(): Promise<void> {
     await this.#context.writer.drain(0)
+    await this.#context.equality.close()
     await this.#keyspaces.close()
   }
 
@@ -368,6 +388,7 @@ class LocalNode implements TidemarkNode {
     for (const stop of this.#stops) stop()
     this.#announcer.close()
     this.copies.close()
+    await this.#context.equality.close()
     await this.#options.membership.close()
     await this.#keyspaces.close()
     await this.#options.store.close()

@@ -1,7 +1,7 @@
 /** The small doors to the outside world; the large ones are log/log.ts, store/store.ts and membership/membership.ts. */
 import type { MapNode } from './core/cluster-map.ts'
 import type { TidemarkError } from './core/errors.ts'
-import type { Partition } from './core/types.ts'
+import type { Offset, Partition } from './core/types.ts'
 import type { Meters } from './meters.ts'
 
 export interface Clock {
@@ -47,3 +47,26 @@ export interface CopyOffer {
   /** The chunks of snapshot/chunk.ts, in order. What reads them checks them. */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
 }
+
+/** What another node's replica of a partition can be compared by. */
+export interface PeerProof {
+  /** Its chain where it remembers it, as hexadecimal text. */
+  readonly chains: readonly OffsetHash[]
+  /** Hashes of its content; `hash` is undefined while one is being made. */
+  readonly contents: readonly { readonly at: Offset; readonly hash: string | undefined }[]
+}
+
+export interface OffsetHash {
+  readonly at: Offset
+  readonly hash: string
+}
+
+export interface PeerQuestion {
+  readonly topic: string
+  readonly partition: Partition
+  /** What the own chain is where somebody has another one: the peer asks around by itself where it differs, too. */
+  readonly suspicion?: OffsetHash | undefined
+}
+
+/** Asks a peer. @throws where it does not answer, or has no replica that serves */
+export type AskPeer = (peer: MapNode, question: PeerQuestion) => Promise<PeerProof>

@@ -51,6 +51,7 @@ describe('the configuration', () => {
       dev: false,
       connectionAgeMs: 0,
       snapshotUrl: undefined,
+      verifyMs: 24 * 3600 * 1000,
       snapshotS3Endpoint: undefined,
       logLevel: 'info',
       datadogHost: undefined,

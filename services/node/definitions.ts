@@ -46,6 +46,11 @@ import {
   UpdateRequest,
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import {
+  BeginProofRequest,
+  GetProofRequest,
+  ProofServiceService,
+} from '../../proto/generated/tidemark/v1/proof_service.ts'
+import {
   CopyRequest,
   PublishRequest,
   SnapshotServiceCreateRequest,
@@ -171,6 +176,11 @@ export const keyspaceDefinition = {
     requestDeserialize: guarded(CutRequest, SMALL_MESSAGE_BYTES_MAX, KEYSPACES_MAX + OTHER_FIELDS),
   },
   delete: { ...KeyspaceServiceService.delete, requestDeserialize: small(KeyspaceServiceDeleteRequest) },
+} as const
+
+export const proofDefinition = {
+  getProof: { ...ProofServiceService.getProof, requestDeserialize: small(GetProofRequest) },
+  beginProof: { ...ProofServiceService.beginProof, requestDeserialize: small(BeginProofRequest) },
 } as const
 
 const { copy, create, publish, trim } = SnapshotServiceService

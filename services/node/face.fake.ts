@@ -25,6 +25,7 @@ import type {
   Provenance,
   ReadResult,
   ReplicaCopies,
+  ReplicaProofs,
   TidemarkNode,
   Token,
   TransactionRead,
@@ -65,6 +66,10 @@ export class FakeNode implements TidemarkNode {
       throw new TidemarkError('NOT_IMPLEMENTED', 'the fake gives no copies')
     },
     trim: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has no log')),
+  }
+  proofs: ReplicaProofs = {
+    tell: () => ({ chains: [], contents: [] }),
+    begin: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has nothing to hash')),
   }
   ready = true
   closed = false

@@ -7,6 +7,7 @@ import { HealthImplementation } from 'grpc-health-check'
 import { ClusterServiceService } from '../../proto/generated/tidemark/v1/cluster_service.ts'
 import { KeyValueServiceService } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { KeyspaceServiceService } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
+import { ProofServiceService } from '../../proto/generated/tidemark/v1/proof_service.ts'
 import { SnapshotServiceService } from '../../proto/generated/tidemark/v1/snapshot_service.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
 import { endingStreams } from './ending-streams.ts'
@@ -17,6 +18,7 @@ const WITH_REPLICAS = ['', nameOf(KeyValueServiceService.get)]
 const ALWAYS = [
   nameOf(ClusterServiceService.describe),
   nameOf(KeyspaceServiceService.list),
+  nameOf(ProofServiceService.getProof),
   nameOf(SnapshotServiceService.copy),
 ]
 

@@ -12,6 +12,7 @@ import type { Telemetry } from '../../streams/ports.ts'
 import { bootstrapFrom } from '../../streams/snapshot/bootstrap.ts'
 import { openStore } from '../../streams/store/rocksdb.ts'
 import { systemClock, systemRandom } from '../../streams/system.ts'
+import { askPeerOf } from './ask-peer.ts'
 import type { Config } from './config.ts'
 import { copyOffers } from './copy-offers.ts'
 import { kafkaSecurity } from './kafka-security.ts'
@@ -48,6 +49,8 @@ export async function openConfigured(config: Config, opening: Opening): Promise<
         offers,
         telemetry,
       }),
+      askPeer: askPeerOf(config.cluster),
+      verifyMs: config.verifyMs,
       cluster: config.cluster,
       nodeId,
       zone: config.zone,

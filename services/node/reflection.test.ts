@@ -44,6 +44,7 @@ describe('server reflection', () => {
         'tidemark.v1.KeyValueService',
         'tidemark.v1.ClusterService',
         'tidemark.v1.KeyspaceService',
+        'tidemark.v1.ProofService',
         'tidemark.v1.SnapshotService',
         'grpc.health.v1.Health',
       ])

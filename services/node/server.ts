@@ -15,6 +15,7 @@ import {
   clusterDefinition,
   keyValueDefinition,
   keyspaceDefinition,
+  proofDefinition,
   snapshotDefinition,
 } from './definitions.ts'
 import { serveHealth } from './health.ts'
@@ -22,6 +23,7 @@ import { keyValueUnary } from './key-value.ts'
 import { keyspaces } from './keyspaces.ts'
 import { cannotListen } from './listening.ts'
 import { keyValuePipeline } from './pipeline.ts'
+import { proofs } from './proofs.ts'
 import { serveReflection } from './reflection.ts'
 import { keyValueScan } from './scan.ts'
 import { snapshots } from './snapshots.ts'
@@ -51,6 +53,7 @@ export async function serveGrpc(
   server.addService(clusterDefinition, cluster(serving))
   server.addService(keyspaceDefinition, keyspaces(serving))
   server.addService(snapshotDefinition, snapshots(serving))
+  server.addService(proofDefinition, proofs(serving))
   serveHealth(server, serving.node, serving.draining)
   serveReflection(server, serving.draining)
   const port = await bind(server, listen)

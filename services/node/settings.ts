@@ -132,6 +132,13 @@ export const SETTINGS = {
     "an S3 server that is not Amazon's; region and credentials come from AWS_REGION, AWS_ACCESS_KEY_ID … as all AWS tools have them",
     { example: 'http://minio:9000' },
   ),
+  verifyMs: setting(
+    'TIDEMARK_VERIFY_INTERVAL_MS',
+    'milliseconds',
+    whole(0, 366 * 24 * 3600 * 1000),
+    String(24 * 3600 * 1000),
+    'after this long the leader of a partition has all its replicas hash what they hold and compare it; 0 = never by itself',
+  ),
   logLevel: setting(
     'TIDEMARK_LOG_LEVEL',
     'trace | debug | info | warn | error | fatal | silent',

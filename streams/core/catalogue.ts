@@ -89,7 +89,7 @@ export const CATALOGUE = {
   LOG_TRUNCATED: row('DATA_LOSS', 503, false, 'the log ends before the offset that the replica has applied', 'find out which broker lost records; rebuild the replica'),
   TOPIC_RECREATED: row('DATA_LOSS', 503, false, 'the topic was deleted and created again: its identity is another', 'rebuild the replica from the new topic, or restore the old one'),
   PARTITIONS_CHANGED: row('FAILED_PRECONDITION', 503, false, 'the topic has another number of partitions than the keyspace was created with', 'create a new keyspace and copy the rows'),
-  REPLICA_DIVERGED: row('DATA_LOSS', 503, false, 'the replica came to other rows than the leader from the same records: its store is damaged, or its build applies differently', 'nothing: it is built again; report it with the versions of both nodes'),
+  REPLICA_DIVERGED: row('DATA_LOSS', 503, false, 'the replica has other rows, or came to them otherwise, than most replicas of the partition, or than a replay of the log: its store is damaged, or its build applies differently', 'nothing: it is built again; report it with the versions of both nodes'),
   TOPIC_UNSAFE: row('FAILED_PRECONDITION', 503, false, 'the topic is configured so that acknowledged writes can be lost', 'apply the change that the message names, or set TIDEMARK_DEV=1 on a development machine'),
   FORMAT_TOO_NEW: row('FAILED_PRECONDITION', 503, false, 'the log holds a record of a newer format than this node knows', 'upgrade the node'),
   STORE_CORRUPT: row('DATA_LOSS', 503, false, 'the data directory is damaged', 'delete the folder `replicas` in it: they are built again from the log; a damaged `log` needs its backup'),

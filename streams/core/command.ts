@@ -28,7 +28,8 @@ export type Command =
   | { readonly kind: 'lead'; readonly nodeId: string; readonly incarnation: string }
   | { readonly kind: 'tick'; readonly epoch: Epoch }
   | { readonly kind: 'mark'; readonly epoch: Epoch; readonly checkpoint: Checkpoint }
-  | { readonly kind: 'barrier' }
+  /** `proof`: replicas hash what they hold as of this record; apply does nothing. */
+  | { readonly kind: 'barrier'; readonly proof?: true }
   | { readonly kind: 'rejected'; readonly reason: Rejection }
   /** A format that this build does not know: the partition stops (invariant I9). */
   | { readonly kind: 'too-new'; readonly version: number; readonly epoch: Epoch | undefined }

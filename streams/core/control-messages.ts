@@ -13,6 +13,9 @@ import { CHAIN_BYTES, CHECKPOINT_OFFSETS } from './limits.ts'
 import { readText } from './text.ts'
 import type { Offset } from './types.ts'
 
+/** The value of a barrier that asks the replicas to hash what they hold as of it; any other value of a barrier means nothing. */
+export const PROOF = Buffer.from('proof')
+
 export interface RawFormat {
   version: number
   separator: Uint8Array

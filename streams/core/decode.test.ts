@@ -2,7 +2,15 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Command } from './command.ts'
 import { FORMAT_VERSION, decodeRecord } from './decode.ts'
-import { encodeBarrier, encodeFormat, encodeLead, encodeMutation, encodePack, encodeTick } from './encode.ts'
+import {
+  encodeBarrier,
+  encodeProof,
+  encodeFormat,
+  encodeLead,
+  encodeMutation,
+  encodePack,
+  encodeTick,
+} from './encode.ts'
 import { KEY_BYTES_MAX, REPLICATION_MAX, TTL_MS_MAX, VALUE_BYTES_CEILING } from './limits.ts'
 import { PackWriter, writeTransaction } from './messages.ts'
 import type { Rejection, RowMutation } from './mutation.ts'
@@ -69,6 +77,8 @@ describe('decode', () => {
     expect(decode(encodeLead('n', 'i'))).to.deep.equal({ kind: 'lead', nodeId: 'n', incarnation: 'i' })
     expect(decode(encodeTick(epoch))).to.deep.equal({ kind: 'tick', epoch })
     expect(decode(encodeBarrier())).to.deep.equal({ kind: 'barrier' })
+    expect(decode(encodeProof())).to.deep.equal({ kind: 'barrier', proof: true })
+    expect(decode({ ...encodeBarrier(), value: Buffer.from('proofs') })).to.deep.equal({ kind: 'barrier' })
     const read = {
       kind: 'format',
       version: 1,

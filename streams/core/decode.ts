@@ -2,7 +2,7 @@
  * Record → Command. Total: every byte string gives a command, at worst a rejection with its reason (invariant I2).
  * The rules are those of proto/record.md and FROZEN.
  */
-import { EMPTY, MALFORMED } from './bytes.ts'
+import { EMPTY, MALFORMED, compareBytes } from './bytes.ts'
 import type { Command, Step } from './command.ts'
 import {
   CONTENT_TYPE_BYTES_MAX,
@@ -13,7 +13,7 @@ import {
   VALUE_BYTES_CEILING,
   VALUE_BYTES_MAX,
 } from './limits.ts'
-import { readFormat, readFormatVersion, readLead, readMark } from './control-messages.ts'
+import { PROOF, readFormat, readFormatVersion, readLead, readMark } from './control-messages.ts'
 import { readPack, readTransaction } from './messages.ts'
 import type { RawMutation } from './messages.ts'
 import type { Rejection, TransactionChange } from './mutation.ts'
@@ -82,11 +82,14 @@ function decodeWithHeaders(record: LogRecord): Command {
       return { kind: 'mark', epoch: epoch as Epoch, checkpoint: readMark(record.value ?? EMPTY) }
     }
     case 'barrier':
-      return { kind: 'barrier' }
+      return isProof(record.value) ? { kind: 'barrier', proof: true } : { kind: 'barrier' }
     default:
       return rejected('UNKNOWN_OPERATION')
   }
 }
+
+/** The barrier asks the replicas to hash what they hold; apply does not look at it. */
+const isProof = (value: Uint8Array | null): boolean => value !== null && compareBytes(value, PROOF) === 0
 
 function decodeRow(record: LogRecord, operation: 'put' | 'delete' | 'increment'): Command {
   const { headers } = record

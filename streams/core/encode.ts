@@ -1,5 +1,5 @@
 /** Mutation → record, as proto/record.md has it; the counterpart of decode.ts. */
-import { writeFormat, writeLead, writeMark } from './control-messages.ts'
+import { PROOF, writeFormat, writeLead, writeMark } from './control-messages.ts'
 import type { Checkpoint, NewFormat } from './control-messages.ts'
 import { writeTransaction } from './messages.ts'
 import type { Mutation, RowMutation } from './mutation.ts'
@@ -96,6 +96,9 @@ export const encodeBarrier = (): NewRecord => ({
   value: null,
   headers: new Map([['tm-op', OPERATION.barrier]]),
 })
+
+/** A barrier at which all replicas hash what they hold. */
+export const encodeProof = (): NewRecord => ({ ...encodeBarrier(), value: PROOF })
 
 export const encodeFormat = (format: NewFormat, epoch?: Epoch): NewRecord => ({
   key: null,

@@ -280,6 +280,28 @@ export const SPARE_MS = 15_000
 /** Milliseconds for a leadership to move where somebody asked for it. */
 export const TRANSFER_MS = 10_000
 
+// ---- proof of equality ----------------------------------------------------------------------------------------
+
+/** Marks at which a replica remembers its chain: a leader writes at most one each TICK_MS, so peers have seconds to ask. */
+export const MARKS_REMEMBERED_MAX = 64
+/** Hashes of its content that a replica remembers: peers ask a moment later. */
+export const CONTENTS_REMEMBERED_MAX = 4
+/** Entries that a node hashes a second, a large one counts once for each KiB: some percent of one core. */
+export const HASHED_PER_SECOND = 50_000
+/** Bytes of an entry that count as one entry in that. */
+export const HASHED_UNIT_BYTES = 1 * KiB
+/** Ranges into which the rows of a replica are cut, about and at most: what differs is found to a hundredth of the partition. */
+export const CONTENT_RANGES = 64
+export const CONTENT_RANGES_MAX = 256
+/** Milliseconds between two questions to peers what they have, while they have not said enough. */
+export const PROOF_RETRY_MS = 500
+/** Questions in a row after which a replica that differs from some stops waiting for the others. */
+export const PROOF_TRIES_MAX = 20
+/** Milliseconds until a peer must have said what its replica can be compared by. */
+export const PROOF_ANSWER_MS = 2000
+/** Milliseconds for which a replica whose chain was judged asks no more about it: the ones that are wrong are being built again. */
+export const JUDGED_MS = 60_000
+
 // ---- copies and snapshots -------------------------------------------------------------------------------------
 
 /** Bytes of a chunk of a copy, about: one message, one store batch, a few milliseconds of this thread. */

@@ -3,6 +3,7 @@
  *
  *   the map names it       nothing here              → open
  *   (replicas, warming)    damaged, others are live  → rebuild: the rows here are worth nothing, those elsewhere are right
+ *                          the same, nobody is live, the log is whole → rebuild: it was found wrong by a replay of that log
  *                          of a topic that was replaced on purpose → rebuild from the new one
  *   the map names others   something here            → close, once enough of them are live and none is being built
  *
@@ -16,7 +17,8 @@ import type { Reason } from '../core/errors.ts'
 export type Here =
   | { readonly state: 'none' }
   | { readonly state: 'running' }
-  | { readonly state: 'stopped'; readonly reason: Reason }
+  /** `rebuildable`: the log holds all that made it, so that nobody else is needed. */
+  | { readonly state: 'stopped'; readonly reason: Reason; readonly rebuildable?: boolean }
   /** Built from a topic that was deleted; `replaced` when the new one was created on purpose. */
   | { readonly state: 'old'; readonly replaced: boolean }
 
@@ -38,7 +40,10 @@ export function nextStep(here: Here, nodeId: string, placement: MapPlacement, co
   const elsewhere =
     leader === undefined || leader === nodeId ? 0 : replicas.filter((id) => id !== nodeId).length
   if (named && here.state === 'old') return here.replaced ? 'rebuild' : 'keep'
-  if (named) return here.state === 'stopped' && REBUILT.has(here.reason) && elsewhere > 0 ? 'rebuild' : 'keep'
+  if (named) {
+    if (here.state !== 'stopped' || !REBUILT.has(here.reason)) return 'keep'
+    return elsewhere > 0 || here.rebuildable === true ? 'rebuild' : 'keep'
+  }
   return elsewhere >= copies && warming.length === 0 ? 'close' : 'keep'
 }
 

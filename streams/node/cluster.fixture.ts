@@ -10,7 +10,7 @@ import { openMemoryLog } from '../log/memory.ts'
 import { simulatedCluster, type SimulatedCluster } from '../membership/simulated.ts'
 import { newMeters } from '../meters.ts'
 import { openNode } from '../node.ts'
-import type { Clock, Telemetry } from '../ports.ts'
+import type { Clock, PeerProof, PeerQuestion, Telemetry } from '../ports.ts'
 import { openMemoryStore } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import { systemClock, systemRandom } from '../system.ts'
@@ -76,6 +76,7 @@ export function openTestCluster(
       replication: options.replication ?? 2,
       dev: true,
       spareMs: 100,
+      askPeer: (peer, question) => askNode(nodes.get(peer.nodeId), question),
       ...more,
     })
     node.map$.subscribe((newest) => (map = newest))
@@ -110,6 +111,15 @@ export function openTestCluster(
       await log.close()
     },
   }
+}
+
+/** As by gRPC. */
+async function askNode(peer: ClusterNode | undefined, question: PeerQuestion): Promise<PeerProof> {
+  if (peer?.alive !== true) throw new TidemarkError('NODE_UNREACHABLE', 'it is dead')
+  const { topic, partition, suspicion } = question
+  const { chains, contents } = peer.node.proofs.tell(topic.slice('test.'.length), partition, suspicion)
+  await systemClock.sleep(1)
+  return { chains, contents: contents.map(({ at, content }) => ({ at, hash: content?.hash })) }
 }
 
 interface Life {

@@ -2,6 +2,7 @@
 import type { BehaviorSubject } from 'rxjs'
 import type { Appender } from '../log/appender.ts'
 import type { Writer } from '../replica/writer.ts'
+import type { Equality } from './equality.ts'
 import type { NodeOptions } from './options.ts'
 import type { Turns } from './turns.ts'
 
@@ -17,6 +18,10 @@ export interface NodeContext {
   readonly watchers: { count: number }
   /** For replicas that are built from a long log. */
   readonly builds: Turns
+  /** Looks into replicas that may be wrong. */
+  readonly equality: Equality
+  /** Resolves when so much more may be hashed, over all replicas of the node. */
+  readonly hashing: (units: number) => Promise<void>
   /** Something happened that the other members should hear of. */
   readonly changed: () => void
   /** Tells them now. */

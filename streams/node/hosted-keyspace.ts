@@ -10,7 +10,7 @@ import type { Partition } from '../core/types.ts'
 import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace, elsewhere } from '../keyspace.ts'
 import type { TopicDescription } from '../log/log.ts'
-import { releaseReplica } from '../replica/catalogue.ts'
+import { quarantine, releaseReplica } from '../replica/catalogue.ts'
 import type { Replica } from '../replica/replica.ts'
 import { type Here, type Step, copiesElsewhere, nextStep } from './assignment.ts'
 import type { NodeContext } from './context.ts'
@@ -38,6 +38,8 @@ export class HostedKeyspace {
   readonly #spareSince = new Map<Partition, number>()
   readonly #rebuiltAt = new Map<Partition, number>()
   readonly #troubled = new Set<Partition>()
+  /** Partitions whose replica was found wrong: nodes of which it may be copied; none = of nobody, the log has to make it. */
+  readonly #trusted = new Map<Partition, readonly string[]>()
   #changing: Promise<void> = Promise.resolve()
   #head: MapSettings | undefined
   /** A creator's record stands in the topic: it was created on purpose, as one of this cluster. */
@@ -201,6 +203,26 @@ export class HostedKeyspace {
     this.#context.writer.forget(replica)
   }
 
+  /**
+   * The replica was found wrong: it is served no more, here and after a restart, and built again.
+   * @param trusted - nodes that are known to have it right; none = only the log does
+   */
+  convict(replica: Replica, why: string, trusted: readonly string[]): void {
+    const { partition } = replica.state
+    if (this.replicas.get(partition) !== replica || replica.stopped !== undefined) return
+    this.#trusted.set(partition, trusted)
+    replica.stop(new TidemarkError('REPLICA_DIVERGED', why))
+    try {
+      quarantine(this.#context.options.store, this.topic.topic, partition, why)
+    } catch (caught) {
+      this.#context.options.telemetry.trouble(
+        `the quarantine of partition ${partition} of ${this.topic.topic} could not be kept: ${TidemarkError.from(caught).message}`,
+      )
+    }
+    this.#context.announce()
+    this.review()
+  }
+
   // ---- steps ----
 
   #next(partition: Partition): Step {
@@ -222,7 +244,8 @@ export class HostedKeyspace {
     if (replica === undefined) return { state: 'none' }
     if (replica.stopped === undefined) return { state: 'running' }
     const { reason } = replica.stopped
-    if (reason !== 'TOPIC_RECREATED') return { state: 'stopped', reason }
+    if (reason !== 'TOPIC_RECREATED')
+      return { state: 'stopped', reason, rebuildable: this.#trusted.get(partition)?.length === 0 }
     if (this.#isOfOldTopic(replica)) return { state: 'old', replaced: this.#isSetUp }
     // What the map says may be of the old topic still, until this node has looked at the log.
     return { state: 'old', replaced: false }
@@ -282,15 +305,20 @@ export class HostedKeyspace {
     const opening = { keyspace: this.name, topic: this.topic, partition }
     const live = this.placement(partition)?.replicas ?? []
     const { nodeId } = this.#context.options
+    const trusted = this.#trusted.get(partition)
     const sources = (this.#map?.nodes ?? []).filter(
-      (node) => node.nodeId !== nodeId && live.includes(node.nodeId),
+      (node) =>
+        node.nodeId !== nodeId && live.includes(node.nodeId) && trusted?.includes(node.nodeId) !== false,
     )
     const replica = await openReplica(this.#context, opening, {
       sources,
       signal: this.#closing.signal,
       wanted: () => this.#next(partition) === 'open',
+      fromLog: trusted?.length === 0,
     })
-    if (replica !== undefined) this.replicas.set(partition, replica)
+    if (replica === undefined) return
+    this.#trusted.delete(partition)
+    this.replicas.set(partition, replica)
   }
 
   async #giveUp(partition: Partition): Promise<void> {

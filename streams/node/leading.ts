@@ -10,7 +10,7 @@
  * It acts only while it holds, and while membership knows that it is not taken for dead.
  */
 import type { ClusterMap, Handover } from '../core/cluster-map.ts'
-import { encodeLead, encodeMark, encodeTick } from '../core/encode.ts'
+import { encodeLead, encodeMark, encodeProof, encodeTick } from '../core/encode.ts'
 import type { NewRecord, Offset, Partition } from '../core/types.ts'
 import type { Meters } from '../meters.ts'
 import type { Clock } from '../ports.ts'
@@ -29,6 +29,8 @@ export interface LeadingOptions {
   readonly writer: Writer
   readonly clock: Clock
   readonly meters: Meters
+  /** Milliseconds after which it has the content of a partition compared again; 0 = never. */
+  readonly verifyMs: number
 }
 
 const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`
@@ -44,6 +46,8 @@ export class Leading {
   readonly #nextAct = new WeakMap<Replica, number>()
   /** The newest checkpoint that this node marked in the log. */
   readonly #marked = new WeakMap<Replica, Offset>()
+  /** When the content of a partition is compared next. */
+  readonly #verifyAt = new WeakMap<Replica, number>()
   readonly #handovers = new Map<string, Handover>()
 
   constructor(options: LeadingOptions) {
@@ -94,7 +98,7 @@ export class Leading {
     // What has stopped is given up; a newer map may name it again.
     if (claim !== undefined && replica.status === 'stopped') this.#claims.set(name, 'lost')
     if (claim === undefined || !this.connected || replica.status !== 'live') return
-    const { nodeId, incarnation } = this.#options
+    const { nodeId, incarnation, verifyMs } = this.#options
     const mine = replica.state.incarnation === incarnation
     if (claim === 'named') {
       // Its offset becomes the epoch once it is applied; until then this node acts as leader of nothing here.
@@ -115,6 +119,21 @@ export class Leading {
     // The other replicas hold their chain against it.
     else if (newest !== undefined && newest.at > (this.#marked.get(replica) ?? epoch))
       this.#write(replica, encodeMark(newest, epoch), now, () => this.#marked.set(replica, newest.at))
+    else if (now >= this.#nextVerification(replica, now))
+      this.#write(replica, encodeProof(), now, () =>
+        this.#verifyAt.set(replica, this.#options.clock.now() + verifyMs),
+      )
+  }
+
+  /** At first somewhere within the interval, where the partitions of a node lie apart: each costs a read of the whole replica. */
+  #nextVerification(replica: Replica, now: number): number {
+    const { verifyMs } = this.#options
+    if (verifyMs === 0) return Infinity
+    const { partition, partitions } = replica.state
+    const first = now + (verifyMs * (partition + 1)) / partitions
+    const at = this.#verifyAt.get(replica) ?? first
+    this.#verifyAt.set(replica, at)
+    return at
   }
 
   #take(name: string): void {

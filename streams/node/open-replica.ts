@@ -11,7 +11,7 @@ import { decodeState, newState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
 import type { Partition } from '../core/types.ts'
 import type { Offsets, TopicDescription } from '../log/log.ts'
-import { knownPrefix, prefixOf } from '../replica/catalogue.ts'
+import { knownPrefix, prefixOf, quarantined } from '../replica/catalogue.ts'
 import { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 
@@ -51,7 +51,12 @@ export function openStored(context: NodeContext, opening: Opening): Replica | un
   const fresh = newState(partition, topic.partitions, topic.identity)
   const state = readState(stored)
   const replica = newReplica(context, opening, prefix, state instanceof TidemarkError ? fresh : state)
-  const fault = state instanceof TidemarkError ? state : mismatchOf(state, topic)
+  const wrong = quarantined(store, topic.topic, partition)
+  const fault =
+    state instanceof TidemarkError
+      ? state
+      : (mismatchOf(state, topic) ??
+        (wrong === undefined ? undefined : new TidemarkError('REPLICA_DIVERGED', wrong)))
   if (fault === undefined) replica.start()
   else replica.stop(fault)
   return replica
@@ -60,6 +65,8 @@ export function openStored(context: NodeContext, opening: Opening): Replica | un
 export interface Building extends Pick<BootstrapTarget, 'sources' | 'signal'> {
   /** False when the map has changed its mind meanwhile: nothing is opened then. */
   readonly wanted: () => boolean
+  /** The log and nothing else is believed, as far as it reaches back. */
+  readonly fromLog: boolean
 }
 
 /**
@@ -70,13 +77,14 @@ export interface Building extends Pick<BootstrapTarget, 'sources' | 'signal'> {
 export async function openReplica(
   context: NodeContext,
   opening: Opening,
-  { sources, signal, wanted }: Building,
+  { sources, signal, wanted, fromLog }: Building,
 ): Promise<Replica | undefined> {
   const held = openStored(context, opening)
   if (held !== undefined) return held
-  const { log, store, telemetry, bootstrap } = context.options
+  const { log, store, telemetry } = context.options
   const { topic, partition } = opening
   const offsets = await log.offsets(topic.topic, partition)
+  const bootstrap = fromLog && offsets.start === 0 ? undefined : context.options.bootstrap
   const long = offsets.end - offsets.start > BUILD_RECORDS_SMALL || offsets.start > 0
   const done = long ? await context.builds.take(signal) : (): void => undefined
   try {
@@ -114,7 +122,30 @@ function emptyReplica(context: NodeContext, opening: Opening, prefix: Prefix): R
 function newReplica(context: NodeContext, opening: Opening, prefix: Prefix, state: PartitionState): Replica {
   const { store, log, clock, telemetry } = context.options
   const { keyspace, topic } = opening
-  return new Replica({ keyspace, topic: topic.topic, prefix, state, store, log, clock, telemetry })
+  const replica: Replica = new Replica({
+    keyspace,
+    topic: topic.topic,
+    prefix,
+    state,
+    store,
+    log,
+    clock,
+    telemetry,
+    witness: {
+      differs(at) {
+        context.equality.suspect(replica, at)
+      },
+      hashed(content) {
+        context.equality.compare(replica, content.at)
+      },
+      failed(error) {
+        // A snapshot of the store that is too old is no fault of the replica.
+        if (error.reason === 'STORE_CORRUPT') replica.stop(error)
+      },
+      pace: context.hashing,
+    },
+  })
+  return replica
 }
 
 /** One damaged row costs its partition, not the node. */

@@ -1,7 +1,7 @@
 /** What a node is put together from. */
 import type { Log } from '../log/log.ts'
 import type { Membership } from '../membership/membership.ts'
-import type { Clock, Random, Telemetry } from '../ports.ts'
+import type { AskPeer, Clock, Random, Telemetry } from '../ports.ts'
 import type { Store } from '../store/store.ts'
 import type { Bootstrap } from './open-replica.ts'
 
@@ -26,4 +26,8 @@ export interface NodeOptions {
   readonly spareMs?: number | undefined
   /** Builds a replica from something better than the whole log; without it, or where it finds nothing, the log is replayed. */
   readonly bootstrap?: Bootstrap | undefined
+  /** Asks other nodes what their replicas can be compared by; without it a replica that differs from others cannot be found out. */
+  readonly askPeer?: AskPeer | undefined
+  /** Milliseconds after which a leader has the content of its partitions compared again; 0 or undefined = never. */
+  readonly verifyMs?: number | undefined
 }

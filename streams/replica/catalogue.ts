@@ -7,6 +7,7 @@
  *   0 'b' prefix:u32             → topic '\0' partition:u32: what lies under the prefix is no replica (yet, or any more) and is
  *                                  dropped at the next start. A replica that is built from a copy becomes one in the batch that
  *                                  points 'p' to its prefix and takes its 'b' away.
+ *   0 'q' topic '\0' partition:u32 → a sentence: the replica was found wrong and is served no more, after a restart neither
  */
 import { TidemarkError } from '../core/errors.ts'
 import { replicaPrefix, replicaSpan } from '../core/keys.ts'
@@ -134,6 +135,7 @@ export function adoptBuild(store: Store, topic: string, partition: Partition, pr
   const batch = store.batch()
   batch.put(ownKey('p', place), prefix)
   batch.delete(ownKey('b', prefix))
+  batch.delete(ownKey('q', place))
   if (before !== undefined) batch.put(ownKey('b', before), place)
   failpoint('catalogue.adopt', () => {
     store.write(batch)
@@ -168,6 +170,21 @@ function builds(store: Store): readonly { readonly prefix: Prefix; readonly of: 
       found.push({ prefix: Buffer.from(key.subarray(5)), of: Buffer.from(value) })
   cursor.close()
   return found
+}
+
+// ---- replicas that are wrong ----
+
+/** The replica is not served any more, whatever happens to the process, until another is in its place. @throws DISK_FULL */
+export function quarantine(store: Store, topic: string, partition: Partition, why: string): void {
+  const batch = store.batch()
+  batch.put(ownKey('q', placeOf(topic, partition)), Buffer.from(why, 'utf8'))
+  store.write(batch, { sync: true })
+}
+
+/** Why the replica is not served; undefined where it is. */
+export function quarantined(store: Store, topic: string, partition: Partition): string | undefined {
+  const why = store.getMany([ownKey('q', placeOf(topic, partition))])[0]
+  return why === undefined ? undefined : Buffer.from(why).toString('utf8')
 }
 
 // ---- replicas that are given up ----
@@ -206,6 +223,7 @@ export function releaseReplica(store: Store, topic: string, partition: Partition
   const place = placeOf(topic, partition)
   const batch = store.batch()
   batch.delete(ownKey('p', place))
+  batch.delete(ownKey('q', place))
   batch.put(ownKey('b', prefix), place)
   failpoint('catalogue.release', () => {
     store.write(batch)

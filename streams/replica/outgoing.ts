@@ -3,7 +3,7 @@ import { assert, must } from '../core/assert.ts'
 import { encodeBarrier, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import type { Mutation } from '../core/mutation.ts'
-import type { NewRecord } from '../core/types.ts'
+import type { NewRecord, Offset } from '../core/types.ts'
 import type { Replica } from './replica.ts'
 
 /** What travels: a mutation, a control record of this node, or one barrier for all that wait for it. */
@@ -52,5 +52,8 @@ export function bytesOf(mutation: Mutation): number {
       bytes += change.key.length + (change.kind === 'put' ? change.value.length : 20) + 16
   return bytes
 }
+
+/** What the writer of a control record is told. */
+export const offsetOf = (_: Replica, { offset }: { readonly offset: Offset }): Offset => offset
 
 export const nameOf = (replica: Replica): string => `${replica.topic}/${replica.state.partition}`

@@ -18,7 +18,7 @@ import type { Reason } from '../core/errors.ts'
 import { HistoryWriter } from '../core/history.ts'
 import { dueSpan, effectsKey, metaKey, readNumbered } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
-import { APPLY_BYTES_MAX, APPLY_RECORDS_MAX, LOG_TIME_MAX } from '../core/limits.ts'
+import { LOG_TIME_MAX } from '../core/limits.ts'
 import { must } from '../core/assert.ts'
 import { encodeState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
@@ -30,11 +30,13 @@ import type { Clock, Telemetry } from '../ports.ts'
 import type { Log, LogBatch } from '../log/log.ts'
 import type { Batch, Store } from '../store/store.ts'
 import { REPLICA_BOUNDS, type ReplicaBounds } from './bounds.ts'
+import { Evidence, type Witness } from './evidence.ts'
 import { collectGarbage } from './garbage.ts'
 import { countApplied } from './apply-meter.ts'
 import { loadWorkingSet } from './load.ts'
 import { RecentEffects } from './recent.ts'
 import { SessionCache } from './session-cache.ts'
+import { sliceFrom } from './slice.ts'
 import { OffsetWaiters } from './waiters.ts'
 
 export interface ReplicaOptions {
@@ -48,6 +50,8 @@ export interface ReplicaOptions {
   readonly telemetry: Telemetry
   /** By default those of limits.ts. */
   readonly bounds?: Partial<ReplicaBounds>
+  /** Looks into what the replica shows of itself; without one nothing is hashed. */
+  readonly witness?: Witness
 }
 
 /** What one batch of records did. */
@@ -75,6 +79,7 @@ export class Replica {
   readonly applied$ = new Subject<Applied>()
 
   readonly recent: RecentEffects
+  readonly evidence: Evidence
 
   readonly #log: Log
   readonly #clock: Clock
@@ -104,6 +109,8 @@ export class Replica {
     this.#state = options.state
     this.#bounds = { ...REPLICA_BOUNDS, ...options.bounds }
     this.recent = new RecentEffects(options.state.next, this.#bounds)
+    const { store, prefix, witness } = options
+    this.evidence = new Evidence({ store, prefix, tombstoneRecords: this.#bounds.tombstoneRecords }, witness)
     this.#logEnd = options.state.next
     this.#logEndSeenAt = 0
   }
@@ -212,6 +219,7 @@ export class Replica {
     this.#subscription?.unsubscribe()
     // What failed has stopped the replica already.
     await this.#busy.catch(() => undefined)
+    await this.evidence.close()
     this.waiters.fail(this.#left)
     this.applied$.complete()
   }
@@ -230,7 +238,7 @@ export class Replica {
     this.#restoreUntil ??= batch.logEnd
     let at = 0
     while (at < batch.records.length && this.#subscription?.closed !== true)
-      at += await this.#applySlice(slice(batch.records, at))
+      at += await this.#applySlice(sliceFrom(batch.records, at))
     if (at < batch.records.length) return
     if (batch.nextOffset > this.#state.next) await this.#skipTo(batch.nextOffset)
   }
@@ -258,17 +266,12 @@ export class Replica {
         break
       }
       effects.push(done)
+      if (this.evidence.wants(commands[at], this.status === 'live')) break
     }
     if (effects.length > 0) await this.#write(state, work, effects, records)
     const run = { commands, effects, live, seconds: seconds() - began }
     countApplied(this.#telemetry.meters, this.keyspace, run)
-    const diverged = effects.find((done) => done.diverged !== undefined)?.diverged
-    if (diverged !== undefined)
-      throw new TidemarkError(
-        'REPLICA_DIVERGED',
-        `partition ${state.partition} of keyspace ${this.keyspace} has another chain at offset ${diverged} than its leader ${state.leader} had: the replica is not served any more`,
-        { metadata: { keyspace: this.keyspace, partition: String(state.partition), at: String(diverged) } },
-      )
+    this.evidence.take(this.#state, commands.slice(0, effects.length), effects, this.status === 'live')
     if (tooNew !== undefined)
       throw new TidemarkError(
         'FORMAT_TOO_NEW',
@@ -382,16 +385,3 @@ const touchesExpiry = (effects: readonly RecordEffects[]): boolean =>
       ({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0),
     ),
   )
-
-/** As many records from `at` on as one store batch takes: at least one. */
-function slice(records: readonly LogRecord[], at: number): readonly LogRecord[] {
-  let bytes = 0
-  let end = at
-  while (end < records.length && end - at < APPLY_RECORDS_MAX) {
-    const record = must(records[end], 'a record')
-    bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0)
-    if (end > at && bytes > APPLY_BYTES_MAX) break
-    end += 1
-  }
-  return at === 0 && end === records.length ? records : records.slice(at, end)
-}

@@ -22,7 +22,7 @@ import type { NewRecord, Offset } from '../core/types.ts'
 import type { Appended } from '../log/log.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
-import { type Item, bytesOf, makeRecord, nameOf } from './outgoing.ts'
+import { type Item, bytesOf, makeRecord, nameOf, offsetOf } from './outgoing.ts'
 import type { Replica } from './replica.ts'
 import { draining, late, overloaded, unknown } from './write-refusals.ts'
 
@@ -121,9 +121,9 @@ export class Writer {
     await this.#submit(replica, { kind: 'barrier' }, 'applied', deadline, 256, () => undefined)
   }
 
-  /** Appends a control record and resolves when this node has applied it: everything acknowledged before has been applied then. */
-  async control(replica: Replica, record: NewRecord, deadline: number): Promise<void> {
-    await this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, () => undefined)
+  /** Appends a control record and resolves with its offset when this node has applied it, and so everything acknowledged before. */
+  control(replica: Replica, record: NewRecord, deadline: number): Promise<Offset> {
+    return this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, offsetOf)
   }
 
   #submit<Result>(

@@ -11,7 +11,7 @@ import { decodeChunk } from './chunk.ts'
 import { WANTED, chunksOf, randomRecords, reasonOf, replicaOf, sourceOf, streamOf } from './copies.fake.ts'
 import { CopySessions } from './copy-sessions.ts'
 import { installCopy } from './install.ts'
-import { pace } from './pace.ts'
+import { pace } from '../pace.ts'
 
 /** A replica of some megabytes, as so many rows of 10 kB. */
 async function largeStore(rows: number): Promise<Store> {

@@ -14,7 +14,7 @@ import {
 import type { Clock, Random } from '../ports.ts'
 import { openCopy } from './copy-source.ts'
 import type { CopySource, CopyWriter } from './copy-source.ts'
-import { pace } from './pace.ts'
+import { pace } from '../pace.ts'
 
 /** A copy on its way. */
 export interface ReplicaCopy {

@@ -8,9 +8,11 @@ import { type SimulatedCluster, simulatedCluster } from '../../../streams/member
 import { openNode } from '../../../streams/node.ts'
 import { quiet } from '../../../streams/node.fixture.ts'
 import { openMemoryStore } from '../../../streams/store/memory.ts'
+import type { Store } from '../../../streams/store/store.ts'
 import { systemClock, systemRandom } from '../../../streams/system.ts'
 import { connect } from '../../client/connect.ts'
 import type { Tidemark } from '../../client/index.ts'
+import { askPeerOf } from '../ask-peer.ts'
 import { addressText } from '../address.ts'
 import { type GrpcServer, serveGrpc } from '../server.ts'
 import { type Door, openDoor } from './door.fake.ts'
@@ -20,6 +22,9 @@ import { newMeters } from '../../../streams/meters.ts'
 export interface RealMember {
   readonly nodeId: string
   readonly node: RoutedNode
+  readonly store: Store
+  /** Why replicas of it stopped. */
+  readonly stops: readonly string[]
   readonly server: GrpcServer
   readonly draining: AbortController
   /** Where the others, and its client, reach it. */
@@ -57,20 +62,23 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
   const members: RealMember[] = []
   const add = async (): Promise<void> => {
     const nodeId = `n${members.length}`
+    const store = openMemoryStore()
+    const stops: string[] = []
     const local = await openNode({
       cluster: 'test',
       nodeId,
       zone: '',
       log: shared,
       logKind: 'memory',
-      store: openMemoryStore(),
+      store,
       membership: membership.member(),
       clock: systemClock,
       random: systemRandom,
-      telemetry: quiet,
+      telemetry: { ...quiet, stopped: (_keyspace, _partition, { reason }) => stops.push(reason) },
       partitions,
       replication,
       dev: true,
+      askPeer: askPeerOf('test'),
     })
     const node = new RoutedNode(local)
     const draining = new AbortController()
@@ -86,7 +94,16 @@ export async function realCluster({ nodes, partitions, replication }: Shape): Pr
     const server = await serveGrpc(serving, { host: '127.0.0.1', port: 0 }, 0)
     const door = await openDoor(addressText(server.address))
     local.join(door.address)
-    members.push({ nodeId, node, server, draining, door, db: connect({ server: door.address }) })
+    members.push({
+      nodeId,
+      node,
+      store,
+      stops,
+      server,
+      draining,
+      door,
+      db: connect({ server: door.address }),
+    })
   }
   const cluster: RealCluster = {
     members,

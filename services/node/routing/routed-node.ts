@@ -91,6 +91,10 @@ export class RoutedNode implements TidemarkNode {
     return this.local.copies
   }
 
+  get proofs(): TidemarkNode['proofs'] {
+    return this.local.proofs
+  }
+
   join(address: string): void {
     this.local.join(address)
   }

@@ -1,5 +1,5 @@
 /** Keeps a stream of bytes below a rate: whoever took more than the rate allows waits until it fits again. */
-import type { Clock } from '../ports.ts'
+import type { Clock } from './ports.ts'
 
 /** How much may pass at once after a rest, in seconds of the rate. */
 const BURST_SECONDS = 0.05

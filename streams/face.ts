@@ -263,6 +263,8 @@ export interface ReplicaProof {
   readonly chains: readonly OffsetHash[]
   /** The last hash of its content, and one that is being made. */
   readonly contents: readonly Hashing[]
+  /** Where this node last found its replica of the partition wrong, and how; another is in its place, or will be. */
+  readonly wrong: { readonly at: Offset; readonly why: string } | undefined
 }
 
 /** Of this node's own replicas; never of those of another. */

@@ -6,6 +6,7 @@ import type { Tidemark } from '../client/index.ts'
 import { registerMoves } from './cluster-moves.ts'
 import { headline, nodesTable, partitionsTable, writeNodes, writePartitions } from './cluster-tables.ts'
 import { verifyReplicas } from './cluster-verify.ts'
+import { verifyContents } from './verify-deep.ts'
 import { parseDuration, parseWhole, withClient, type Globals } from './options.ts'
 import { formatOf, write } from './output.ts'
 import { type Survey, nodeLines, partitionLines, surveyOf, surveyOfOne } from './survey.ts'
@@ -60,21 +61,26 @@ APPLIED, LOG END and CHAIN HASH are those of the leader's replica; LAG is that o
 
   cluster
     .command('verify')
-    .description('compare the replicas of each partition by their chain hashes')
+    .description('compare the replicas of each partition by their chain hashes, or by all that they hold')
+    .option('--deep', 'have every replica hash what it holds, and compare that: finds damage in the store')
     .addHelpText(
       'after',
       `
 Examples:
   $ tidemark cluster verify
   $ tidemark cluster verify --keyspace orders --timeout 1m      longer, on a busy keyspace
+  $ tidemark cluster verify --deep -o json | jq '.[] | select(.verdict != "equal")'
 
 Two replicas are compared where both were seen at the same offset, so a busy partition takes several looks.
+With --deep one partition after the other is read whole on all its nodes, beside serving and not fast; --timeout is
+how long nothing may move. A node that finds its replica wrong builds it again by itself.
 Exit code 0: all equal; 1: some differ; 5: a node did not answer; 6: no common offset was seen in time.`,
     )
     .action(async (_: unknown, command: Command) => {
-      const globals = command.optsWithGlobals<Globals>()
+      const globals = command.optsWithGlobals<Globals & { readonly deep?: boolean }>()
+      const verify = globals.deep === true ? verifyContents : verifyReplicas
       await withClient(globals, (_rows, client) =>
-        verifyReplicas(() => takeSurvey(client), chosenKeyspace(command), globals),
+        verify(() => takeSurvey(client), chosenKeyspace(command), globals),
       )
     })
 

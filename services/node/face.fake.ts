@@ -68,7 +68,7 @@ export class FakeNode implements TidemarkNode {
     trim: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has no log')),
   }
   proofs: ReplicaProofs = {
-    tell: () => ({ chains: [], contents: [] }),
+    tell: () => ({ chains: [], contents: [], wrong: undefined }),
     begin: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has nothing to hash')),
   }
   ready = true

@@ -16,12 +16,14 @@ export function proofs(serving: Serving): HandlersOf<typeof proofDefinition> {
 
   const getProof: Unary<GetProofRequest, GetProofResponse> = async (request) => {
     const { suspicion, withParts } = request
-    const { chains, contents } = own.tell(
+    const { chains, contents, wrong } = own.tell(
       keyspaceName(request.keyspace),
       partition(request.partition),
       suspicion === undefined ? undefined : { at: offset(suspicion.at), hash: suspicion.hash },
     )
     return {
+      wrongAt: wrong?.at ?? 0,
+      wrongMessage: wrong?.why ?? '',
       chains: chains.map(({ at, hash }) => ({ at, hash })),
       contents: contents.map(({ at, entries, content }) => ({
         at,

@@ -59,6 +59,9 @@ export class Equality {
   readonly #comparing = new WeakSet<Replica>()
   readonly #recounting = new WeakSet<Replica>()
 
+  /** What was found wrong last, by partition. */
+  readonly #wrong = new Map<string, { readonly at: Offset; readonly why: string }>()
+
   constructor(context: NodeContext, around: Surroundings) {
     this.#context = context
     this.#around = around
@@ -83,6 +86,16 @@ export class Equality {
     if (this.#comparing.has(replica)) return
     this.#comparing.add(replica)
     this.#begin(replica, { kind: 'content', at }, () => this.#comparing.delete(replica))
+  }
+
+  /** Where the partition's replica on this node was last found wrong; it may be another one since. */
+  wrong(replica: Replica): { readonly at: Offset; readonly why: string } | undefined {
+    return this.#wrong.get(nameOf(replica))
+  }
+
+  #convict(replica: Replica, at: Offset, why: string, trusted: readonly string[]): void {
+    this.#wrong.set(nameOf(replica), { at, why })
+    this.#around.convict(replica, why, trusted)
   }
 
   /** Before the store is closed. */
@@ -166,8 +179,9 @@ export class Equality {
         )
         return
       case 'convicted':
-        this.#around.convict(
+        this.#convict(
           replica,
+          verdict.at as Offset,
           `${nameOf(replica)} has ${WORDS[subject.kind]} at offset ${verdict.at} than most of its replicas have (nodes ${verdict.agreed.join(', ')})`,
           verdict.agreed,
         )
@@ -208,8 +222,9 @@ export class Equality {
       const right = kind === 'chain' ? counted.chain : counted.content.hash
       if (own === right) telemetry.recovered(`${nameOf(replica)} is right: a replay of the log has it, too`)
       else
-        this.#around.convict(
+        this.#convict(
           replica,
+          at,
           `${nameOf(replica)} has ${WORDS[kind]} at offset ${at} than a replay of the log comes to`,
           [...others].filter(([, hash]) => hash === right).map(([nodeId]) => nodeId),
         )

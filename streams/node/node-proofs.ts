@@ -26,7 +26,11 @@ export class NodeProofs implements ReplicaProofs {
     // What it has is suspect, or of a topic that is gone.
     if (replica.stopped !== undefined) throw replica.refusal()
     if (suspicion !== undefined) this.#options.equality.heard(replica, suspicion)
-    return { chains: proofOf(replica).chains, contents: replica.evidence.hashings }
+    return {
+      chains: proofOf(replica).chains,
+      contents: replica.evidence.hashings,
+      wrong: this.#options.equality.wrong(replica),
+    }
   }
 
   async begin(keyspace: string, partition: Partition, deadline: number): Promise<Offset> {

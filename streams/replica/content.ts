@@ -170,12 +170,23 @@ function comparable(stored: Uint8Array): Uint8Array {
   }
 }
 
-/** What one has and the other has not, or has otherwise: for people. */
-export function differences(one: readonly ContentPart[], other: readonly ContentPart[]): readonly string[] {
-  const nameOf = ({ name, until }: ContentPart): string =>
-    name === 'rows' && until !== undefined ? `rows up to ${JSON.stringify(asBuffer(until).toString())}` : name
-  const has = (parts: readonly ContentPart[], wanted: ContentPart): boolean =>
-    parts.some((part) => nameOf(part) === nameOf(wanted) && part.hash === wanted.hash)
-  const found = [...one.filter((part) => !has(other, part)), ...other.filter((part) => !has(one, part))]
+/** As it may have come over the wire: an empty key is none. */
+interface NamedHash {
+  readonly name: string
+  readonly until: Uint8Array | undefined
+  readonly hash: string
+}
+
+/** What one has and the other has not, or has otherwise, in words. */
+export function differences(one: readonly NamedHash[], other: readonly NamedHash[]): readonly string[] {
+  const found = [...one.filter((part) => !holds(other, part)), ...other.filter((part) => !holds(one, part))]
   return [...new Set(found.map(nameOf))]
 }
+
+function nameOf({ name, until = EMPTY }: NamedHash): string {
+  if (name !== 'rows') return name
+  return until.length === 0 ? 'the last rows' : `rows up to ${JSON.stringify(asBuffer(until).toString())}`
+}
+
+const holds = (parts: readonly NamedHash[], wanted: NamedHash): boolean =>
+  parts.some((part) => nameOf(part) === nameOf(wanted) && part.hash === wanted.hash)

@@ -1,7 +1,8 @@
 /** Barriers, and reads as of their places, on one node. */
 import { expect } from 'chai'
 import { TidemarkError } from './core/errors.ts'
-import { partition } from './core/types.ts'
+import { HISTORY_RECORDS_MAX } from './core/limits.ts'
+import { offset as offsetAt, partition } from './core/types.ts'
 import { openTestNode, soon, text } from './node.fixture.ts'
 import type { TestNode } from './node.fixture.ts'
 
@@ -22,6 +23,11 @@ describe('a barrier', () => {
   afterEach(() => test.node.close(Date.now()))
   const rows = (): ReturnType<TestNode['node']['keyspace']> => test.node.keyspace('default')
   const P = partition(2)
+  const keyIn = (place: number): string => {
+    let key = 0
+    while (rows().partitionOf(Buffer.from(String(key))) !== place) key += 1
+    return String(key)
+  }
 
   it('stands where the first record of its name stands, also after a restart', async () => {
     const first = await rows().barrier(P, 'cut:a', soon())
@@ -51,16 +57,34 @@ describe('a barrier', () => {
     expect(await reasonOf(rows().barrier(P, '', soon()))).to.equal('REQUEST_ID_INVALID')
     expect(await reasonOf(rows().barrier(P, 'x'.repeat(65), soon()))).to.equal('REQUEST_ID_INVALID')
     expect(await reasonOf(rows().barrier(partition(9), 'x', soon()))).to.equal('FIELD_INVALID')
-    let key = 0
-    while (rows().partitionOf(Buffer.from(String(key))) !== P) key += 1
     const mutation = {
       kind: 'delete',
-      key: Buffer.from(String(key)),
-      ifVersion: 99,
+      key: Buffer.from(keyIn(P)),
+      ifVersion: offsetAt(99),
       requestId: 'used',
-    } as never
+    } as const
     await rows().write(mutation, { deadline: soon() })
     expect(await reasonOf(rows().barrier(P, 'used', soon()))).to.equal('VERSION_MISMATCH')
+  })
+
+  it('is gone as a moment to read as of once the history has moved past it', async function () {
+    this.timeout(60_000)
+    const { offset } = await rows().barrier(P, 'x', soon())
+    const positions = [{ keyspace: 'default', partition: P, offset }]
+    const freshness = {
+      asOf: { logIdentity: test.node.description.logIdentity, positions },
+      deadline: soon() + 60_000,
+    }
+    const scan = () =>
+      rows().scan({ ...freshness, partitions: [P], range: { start: Buffer.alloc(0), end: undefined } })
+    for await (const some of (await scan()).rows) expect(some).to.deep.equal([])
+    const key = keyIn(P)
+    const { offset: last } = await test.append(P, key, 'x', Math.ceil(HISTORY_RECORDS_MAX * 1.1))
+    await rows().barrier(P, 'y', freshness.deadline)
+    expect(test.node.replicas()[P]?.next).to.be.greaterThan(last + HISTORY_RECORDS_MAX)
+    const keys = [Buffer.from(key)]
+    for (const reading of [scan(), rows().get(Buffer.from(key), freshness), rows().getMany(keys, freshness)])
+      expect(await reasonOf(reading)).to.equal('COMPACTED')
   })
 
   it('is a moment to read as of: one key, several, and all', async () => {

@@ -69,8 +69,9 @@ export interface KeyspaceOptions {
   readonly writer: Writer
   readonly clock: Clock
   readonly draining$: Observable<boolean>
-  /** Watchers of the whole node. */
+  /** Watchers of the whole node, and scans of the past. */
   readonly watchers: { count: number }
+  readonly pasts: { count: number }
 }
 
 export class LocalKeyspace implements Keyspace {
@@ -240,10 +241,10 @@ export class LocalKeyspace implements Keyspace {
 
   /** Where in each of these replicas a token stands. @throws TOKEN_INVALID */
   #moment(replicas: readonly Replica[], asOf: Token | undefined): Moment | undefined {
-    const { name, clock } = this.#options
+    const { name, clock, pasts } = this.#options
     return asOf === undefined
       ? undefined
-      : { offsets: replicas.map(({ state }) => offsetIn(asOf, name, state.partition)), clock }
+      : { offsets: replicas.map(({ state }) => offsetIn(asOf, name, state.partition)), clock, open: pasts }
   }
 
   async scan(options: ScanOptions): Promise<Scan> {

@@ -25,8 +25,13 @@ export interface TestNode {
   node: TidemarkNode
   /** Moves the log's clock and the node's forward. */
   advance(ms: number): void
-  /** Writes as a stranger would. */
-  append(partition: Partition, key: string, value: string): Promise<{ readonly offset: Offset }>
+  /** Writes as a stranger would, so many times; the offset is the first one. */
+  append(
+    partition: Partition,
+    key: string,
+    value: string,
+    times?: number,
+  ): Promise<{ readonly offset: Offset }>
   /** Closes nothing, opens a second node on the same log and store: as after a crash. */
   reopen(): Promise<TidemarkNode>
 }
@@ -68,8 +73,9 @@ export async function openTestNode(): Promise<TestNode> {
     advance(ms) {
       shift += ms
     },
-    async append(partition, key, value) {
-      const records = [{ key: Buffer.from(key), value: Buffer.from(value), headers: NO_HEADERS }]
+    async append(partition, key, value, times = 1) {
+      const record = { key: Buffer.from(key), value: Buffer.from(value), headers: NO_HEADERS }
+      const records = Array.from({ length: times }, () => record)
       const [place] = await log.append(0, [{ topic: 'test.default', partition, records }])
       if (place === undefined) throw new Error('the log gave no place')
       return { offset: place.firstOffset }

@@ -92,6 +92,7 @@ class LocalNode implements TidemarkNode {
       writer,
       draining$: new BehaviorSubject(false),
       watchers: { count: 0 },
+      pasts: { count: 0 },
       builds: new Turns(BUILDS_AT_ONCE_MAX),
       hashing: pace(HASHED_PER_SECOND, clock),
       get equality() {

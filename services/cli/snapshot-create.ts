@@ -19,6 +19,7 @@ import { randomBytes } from 'node:crypto'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { snapshotName } from '../../streams/snapshot/manifest.ts'
 import { failureOf } from '../client/failure.ts'
+import { tokenText } from '../client/session-token.ts'
 import { messagesOf, snapshotClient } from '../snapshot-calls.ts'
 
 export interface Telling {
@@ -30,6 +31,8 @@ export interface Telling {
 export interface MadeSnapshot {
   readonly snapshot: string
   readonly objects: readonly SnapshotObject[]
+  /** Where each copy ends: a token to read as of, or to watch from. No cut: each partition is at an offset of its own. */
+  readonly token: string
   /** Older ones that are gone now. */
   readonly dropped: readonly string[]
 }
@@ -73,8 +76,20 @@ export async function createSnapshot(server: string, keep: number, telling: Tell
     })
   }
   const { dropped } = await publish(server, snapshot, objects, keep)
-  return { snapshot, objects, dropped }
+  return { snapshot, objects, token: tokenOf(objects, described), dropped }
 }
+
+const tokenOf = (objects: readonly SnapshotObject[], { cluster, logIdentity }: DescribeResponse): string =>
+  tokenText({
+    logIdentity,
+    positions: objects
+      .filter(({ next }) => next > 0)
+      .map(({ topic, partition, next }) => ({
+        keyspace: topic.slice(cluster.length + 1),
+        partition,
+        offset: next - 1,
+      })),
+  })
 
 async function describe(server: string): Promise<DescribeResponse> {
   const client = new ClusterServiceClient(server, credentials.createInsecure())

@@ -60,8 +60,14 @@ describe('tidemark snapshot', function () {
     for (let at = 0; at < 12; at++) await ok('put', `key${at}`, `one ${at}`)
     const first = (await ok('snapshot', 'create')).trim()
     await ok('put', 'key3', 'two 3')
-    const second = (await ok('snapshot', 'create', '--keep', '2')).trim()
+    const made = JSON.parse(await ok('snapshot', 'create', '--keep', '2', '-o', 'json')) as {
+      snapshot: string
+      token: string
+    }
+    const second = made.snapshot
     await ok('put', 'key4', 'three 4')
+    // The positions of the copies, to read as of.
+    expect(await ok('get', 'key3', 'key4', '--as-of', made.token)).to.equal('two 3\none 4\n')
     expect(
       (await ok('snapshot', 'list')).split('\n').map((line) => line.split('\t').slice(0, 4)),
     ).to.deep.equal([[second, 'complete', '3', '12'], [first, 'complete', '3', '12'], ['']])

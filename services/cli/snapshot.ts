@@ -102,12 +102,12 @@ async function create(options: Globals & { readonly keep?: number }): Promise<vo
   }).finally(() => {
     bar.end()
   })
-  const { snapshot, objects, dropped } = made
+  const { snapshot, objects, token, dropped } = made
   const rows = objects.reduce((sum, object) => sum + object.rows, 0)
   const bytes = objects.reduce((sum, object) => sum + object.size, 0)
   const format = formatOf(options)
   if (format === 'json' || format === 'jsonl')
-    return write(jsonText({ snapshot, partitions: objects.length, rows, bytes, dropped }, format))
+    return write(jsonText({ snapshot, partitions: objects.length, rows, bytes, token, dropped }, format))
   if (format === 'raw') return writeLine(snapshot)
   await writeLine(`snapshot ${snapshot}: ${objects.length} partitions, ${rows} rows, ${bytes} bytes`)
   for (const name of dropped) await writeLine(`dropped ${name}`)

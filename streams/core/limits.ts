@@ -102,6 +102,8 @@ export const SCAN_CHUNK_BYTES = 1 * MiB
 export const DUE_ROWS_LOADED = 8 * EXPIRIES_PER_RECORD_MAX
 /** Bytes of rows as they were, over all partitions, that one scan of the past holds; past it, the history is read once more. */
 export const PAST_BYTES_MAX = 32 * MiB
+/** Such scans that one node has open at a time: a quarter of a GiB of rows together. */
+export const PAST_SCANS_MAX = 8
 /** Bytes of RocksDB's memory tables (1.5 times that under the heaviest writing): an idle node stays below 150 MB. */
 export const STORE_MEMTABLE_BYTES = 64 * MiB
 /** Bytes of RocksDB's block cache; the operating system caches files beside it. */

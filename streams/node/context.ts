@@ -14,8 +14,9 @@ export interface NodeContext {
   readonly writer: Writer
   /** True once the node takes no new work. */
   readonly draining$: BehaviorSubject<boolean>
-  /** Watchers of the whole node. */
+  /** Watchers of the whole node, and scans of the past. */
   readonly watchers: { count: number }
+  readonly pasts: { count: number }
   /** For replicas that are built from a long log. */
   readonly builds: Turns
   /** Looks into replicas that may be wrong. */

@@ -67,6 +67,7 @@ export class HostedKeyspace {
       clock,
       draining$: context.draining$,
       watchers: context.watchers,
+      pasts: context.pasts,
     })
   }
 

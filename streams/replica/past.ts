@@ -123,11 +123,13 @@ export class Past {
 
   /** Gives up the far half of the window: another one will begin there. */
   #narrow(): void {
-    const inOrder = [...this.#rows].sort(([left], [right]) => this.#order(left, right))
+    // Without a comparer: the order of texts is that of the bytes, and this holds up the node.
+    const inOrder = [...this.#rows.keys()].sort()
+    if (this.#sign < 0) inOrder.reverse()
     let kept = 0
     let until: string | undefined
-    for (const [at, [text, row]] of inOrder.entries()) {
-      const bytes = bytesOf(text, row)
+    for (const [at, text] of inOrder.entries()) {
+      const bytes = bytesOf(text, this.#rows.get(text))
       if (until === undefined && (at === 0 || kept + bytes <= this.#bytesMax / 2)) {
         kept += bytes
         continue

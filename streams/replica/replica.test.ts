@@ -237,6 +237,7 @@ describe('replica', () => {
         clock: systemClock,
         draining$: new BehaviorSubject(false),
         watchers: { count: 0 },
+        pasts: { count: 0 },
       })
     async function expectRefusal(rig: Rig, cause: string): Promise<void> {
       expect(await stopped(rig)).to.equal(cause)

@@ -1,8 +1,9 @@
 /** Rows in the order of their keys over several replicas: one snapshot for each, merged as it is read. */
 import { compareBytes } from '../core/bytes.ts'
 import { keyOfRow, rowSpan } from '../core/keys.ts'
-import { PAST_BYTES_MAX, SCAN_CHUNK_ROWS } from '../core/limits.ts'
+import { PAST_BYTES_MAX, PAST_SCANS_MAX, SCAN_CHUNK_ROWS } from '../core/limits.ts'
 import { must } from '../core/assert.ts'
+import { TidemarkError } from '../core/errors.ts'
 import type { Row } from '../core/mutation.ts'
 import { decodeRow, isLive, toRow } from '../core/row.ts'
 import type { Offset } from '../core/types.ts'
@@ -34,11 +35,13 @@ export interface Moment {
   /** One for each replica. */
   readonly offsets: readonly Offset[]
   readonly clock: Clock
+  /** Scans of the past that the node has open. */
+  readonly open: { count: number }
 }
 
 /**
  * Opens all snapshots now; what the iterator gives is what stood at this moment, or at an earlier one. Return the iterator to free them.
- * @throws COMPACTED
+ * @throws COMPACTED, OVERLOADED
  */
 export function scanRows(
   replicas: readonly Replica[],
@@ -47,7 +50,7 @@ export function scanRows(
   moment?: Moment,
 ): AsyncIterableIterator<readonly Row[]> {
   if (moment === undefined)
-    return merge(
+    return rowsFrom(
       replicas.map((replica) => present(replica, range, options)),
       options,
     )
@@ -57,15 +60,53 @@ export function scanRows(
   }))
   // Before anything is opened that would have to be closed again.
   for (const { replica, at } of places) checkKept(replica, at)
+  const { open } = moment
+  if (open.count >= PAST_SCANS_MAX)
+    throw new TidemarkError(
+      'OVERLOADED',
+      `the node has ${PAST_SCANS_MAX} scans of the past open, its bound: wait, or ask another node`,
+    )
+  open.count += 1
   const bytesMax = Math.floor(PAST_BYTES_MAX / replicas.length)
-  return merge(
+  return rowsFrom(
     places.map(({ replica, at }) =>
       at >= replica.state.next - 1
         ? present(replica, range, options)
         : past(replica, range, options, at, bytesMax, moment.clock),
     ),
     options,
+    () => (open.count -= 1),
   )
+}
+
+/** The rows of the sources, which are closed with the iterator: also where nothing was ever pulled, which no `finally` would see. */
+function rowsFrom(
+  sources: readonly Source[],
+  options: ScanShape,
+  closed: () => void = () => undefined,
+): AsyncIterableIterator<readonly Row[]> {
+  let open = true
+  const close = (): void => {
+    if (!open) return
+    open = false
+    for (const source of sources) source.close()
+    closed()
+  }
+  const rows = merge(sources, options, close)
+  let begun = false
+  return {
+    next() {
+      begun = true
+      return rows.next()
+    },
+    return() {
+      if (!begun) close()
+      return rows.return(undefined)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
 }
 
 const rowsOf = (replica: Replica, range: KeyRange, reverse: boolean): Cursor =>
@@ -131,7 +172,11 @@ function past(
 }
 
 // An async generator: a caller that stops pulling stops the reading, and its `return` runs the `finally`.
-async function* merge(sources: readonly Source[], options: ScanShape): AsyncIterableIterator<readonly Row[]> {
+async function* merge(
+  sources: readonly Source[],
+  options: ScanShape,
+  close: () => void,
+): AsyncGenerator<readonly Row[], undefined> {
   const sign = options.reverse ? -1 : 1
   let left = options.limit
   try {
@@ -152,11 +197,12 @@ async function* merge(sources: readonly Source[], options: ScanShape): AsyncIter
         first.at += 1
         chunk.push(options.keysOnly ? { ...row, value: new Uint8Array(0) } : row)
       }
-      if (chunk.length === 0) return
+      if (chunk.length === 0) return undefined
       left -= chunk.length
       yield chunk
     }
+    return undefined
   } finally {
-    for (const source of sources) source.close()
+    close()
   }
 }

@@ -121,6 +121,31 @@ describe('a cut through three real nodes', function () {
       }
     })
 
+  it('and the changes that follow it make the rows as they stand', async () => {
+    const work = writing(3)
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    const { token } = await at(0).keyspaces.cut({ keyspaces: ['default'] })
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    await work.stop()
+    const rows = new Map((await scanned(at(1), token)).map((row) => [row[0], row]))
+    const end = await at(2).keyspaces.cut({ keyspaces: ['default'] })
+    const offsets = new Map(end.positions.map(({ partition, offset }) => [partition, offset]))
+    for (const key of keysIn(cluster, 1)) await at(0).put(key, 'last')
+    const watch = at(1).watch({ resume: token })
+    const last = new Set<number>()
+    for await (const item of watch) {
+      if (!('row' in item)) continue
+      const { type, row } = item
+      if (row.text() === 'last') last.add(row.partition)
+      else if (row.version <= must(offsets.get(row.partition), 'a position'))
+        if (type === 'put') rows.set(row.keyText(), shown(row))
+        else rows.delete(row.keyText())
+      if (last.size === PARTITIONS) break
+    }
+    const wanted = [...rows].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)).map(([, row]) => row)
+    expect(await scanned(at(0), end.token)).to.deep.equal(wanted)
+  })
+
   it('has every write that was acknowledged before, and none that began after the answer', async () => {
     const keys = keysIn(cluster, 2)
     const acknowledged = new Map<string, number>()

@@ -107,6 +107,33 @@ describe('kcat beside a node on Kafka', function () {
     expect([row?.text(), row?.version]).to.deep.equal(['write', place.offset])
   })
 
+  it('is in a cut when its ack came before, and not when it began after', async () => {
+    const keys = Array.from({ length: 20 }, (_, n) => `cut/${n}`)
+    await produce(
+      keys.map((key) => `${key}:before`),
+      ...MURMUR2,
+    )
+    const cut = await db.keyspaces.cut({ name: 'beside-kcat', keyspaces: ['default'] })
+    await produce(
+      keys.map((key) => `${key}:after`),
+      ...MURMUR2,
+    )
+    const rows = await db.getMany(keys, { asOf: cut.token })
+    expect(rows.map((row) => row?.text())).to.deep.equal(keys.map(() => 'before'))
+    // A stranger may repeat the barrier of the cut, which changes nothing: the first one stands.
+    const begin = cut.positions[0]?.offset ?? -1
+    const again = await produceOne(
+      ':',
+      ...['-p', '0'],
+      ...header('tm-op', 'txn'),
+      ...header('tm-request-id', 'cut:beside-kcat'),
+    )
+    const { outcomes } = await db.outcome(again.partition, again.offset)
+    expect(outcomes.map(({ applied, duplicate }) => [applied, duplicate])).to.deep.equal([[true, true]])
+    const same = await db.keyspaces.cut({ name: 'beside-kcat', keyspaces: ['default'] })
+    expect([same.token, same.positions[0]?.offset]).to.deep.equal([cut.token, begin])
+  })
+
   it('deletes with a null value, and is seen by watchers', async () => {
     await produceOne('gone:soon', ...MURMUR2)
     expect((await db.get('gone'))?.text()).to.equal('soon')

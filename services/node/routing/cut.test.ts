@@ -88,7 +88,8 @@ describe('a cut through three real nodes', function () {
       const work = writing(seed)
       const cuts: Cut[] = []
       for (let number = 0; number < 4; number += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 60))
+        const enough = changes.length + 60
+        while (changes.length < enough) await new Promise((resolve) => setTimeout(resolve, 5))
         cuts.push(await at(number).keyspaces.cut({ keyspaces: ['default'] }))
       }
       await work.stop()

@@ -3,6 +3,9 @@
  * goes by position, by request id, and by content (so that calls whose request id is not known count as well): all writers of the
  * keyspace must be in the history.
  */
+import { bytesToText } from '../../core/bytes.ts'
+import type { LogRecord } from '../../core/types.ts'
+import type { ForeignCall } from '../history.ts'
 import type { Operation } from './evidence.ts'
 import { answerOf, entriesOf, indexIn, nameOf, placeOf, wantedOfCall } from './evidence.ts'
 import type { Checker, Evidence, Violation } from './evidence.ts'
@@ -21,12 +24,12 @@ const violation = (message: string, operations: readonly Operation[]): Violation
 })
 
 /** The record stands where its writer was told, and is what it asked for. */
-function* lost({ truth, operations }: Evidence): Generator<Violation> {
+function* lost({ history, truth, operations }: Evidence): Generator<Violation> {
   for (const operation of operations) {
     const placed = placeOf(operation)
     if (placed === undefined) continue
     const { partition, offset } = placed
-    const wanted = wantedOfCall(operation.call.call) ?? []
+    const { call } = operation.call
     const told = truth.of(partition).record(offset)
     if (told === undefined) {
       const last = truth.of(partition).last
@@ -34,12 +37,29 @@ function* lost({ truth, operations }: Evidence): Generator<Violation> {
         `${nameOf(operation)} was acknowledged at ${partition}:${offset}, where the log (last offset ${last}) has no record: it is lost`,
         [operation],
       )
-    } else if (wanted.some((one) => indexIn(told, one) < 0))
+    } else if (
+      call.kind === 'foreign' || call.kind === 'rubbish'
+        ? !isRecord(call, history.log[partition]?.[truth.of(partition).indexAt(offset)])
+        : (wantedOfCall(call) ?? []).some((one) => indexIn(told, one) < 0)
+    )
       yield violation(
         `${nameOf(operation)} was acknowledged at ${partition}:${offset}, where another record stands: it is lost`,
         [operation],
       )
   }
+}
+
+/** Byte for byte. */
+function isRecord({ key, value, headers }: ForeignCall, record: LogRecord | undefined): boolean {
+  if (record === undefined) return false
+  const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : bytesToText(bytes))
+  const names = Object.keys(headers)
+  return (
+    text(record.key) === key &&
+    text(record.value) === value &&
+    record.headers.size === names.length &&
+    names.every((name) => text(record.headers.get(name) ?? null) === headers[name])
+  )
 }
 
 /** What was applied, by request id and by content. */

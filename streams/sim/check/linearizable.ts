@@ -109,17 +109,21 @@ function callsOfRecords({ truth, operations }: Evidence): readonly (readonly (Op
     const placed = placeOf(operation)
     if (placed === undefined || placed.outcome?.duplicate === true) continue
     const told = truth.of(placed.partition).record(placed.offset)
-    for (const wanted of wantedOfCall(operation.call.call) ?? [])
+    // Rubbish asks for nothing, and has its place all the same.
+    const asked = wantedOfCall(operation.call.call) ?? []
+    if (told?.wanted.length === 0 && asked.length === 0)
+      byPlace.set(`${placed.partition} ${placed.offset} 0`, operation)
+    for (const wanted of asked)
       if (told !== undefined && wanted.requestId === undefined && indexIn(told, wanted) >= 0)
         byPlace.set(`${placed.partition} ${placed.offset} ${indexIn(told, wanted)}`, operation)
   }
   return truth.partitions.map(({ records }, partition) => {
     let latest: Operation | undefined
     return records.map(({ offset, wanted }) => {
-      wanted.forEach(({ requestId }, at) => {
-        const by = byRequest.get(requestId ?? '') ?? byPlace.get(`${partition} ${offset} ${at}`)
+      for (let at = 0; at < Math.max(1, wanted.length); at++) {
+        const by = byRequest.get(wanted[at]?.requestId ?? '') ?? byPlace.get(`${partition} ${offset} ${at}`)
         if (by !== undefined && by.call.seq > (latest?.call.seq ?? -1)) latest = by
-      })
+      }
       return latest
     })
   })

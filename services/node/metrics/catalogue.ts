@@ -81,6 +81,9 @@ export const METRICS = {
   // The cluster.
   'map.generation': gauge('none', '', 'generation of the newest map; it rises with every change of members, leaders or replicas'),
   'map.nodes': gauge('node', '', 'nodes in the newest map'),
+  'map.partitions': gauge('shard', '', 'partitions of all keyspaces in the newest map'),
+  'map.leaderless': gauge('shard', '', 'those of them that nobody leads: they can be written and read, but rows of idle ones do not expire'),
+  'map.underreplicated': gauge('shard', '', 'those of them with fewer live replicas than wanted and than there are nodes'),
   'leading': gauge('shard', '', 'partitions that this node leads'),
   'elections.won': count('event', '', 'partitions whose leadership this node took'),
   'elections.lost': count('event', '', 'partitions whose leadership another node took from this one'),

@@ -1,5 +1,6 @@
 /** How each metric of the catalogue is read. The compiler asks for one for each; a test looks whether its tags are those of the catalogue. */
 import { status as grpcStatus } from '@grpc/grpc-js'
+import type { MapNode, MapPlacement } from '../../../streams/core/cluster-map.ts'
 import { WORST_PARTITIONS_MAX } from '../../../streams/core/limits.ts'
 import { type Distribution, OTHER, TAG_VALUES_MAX, type Tally } from '../../../streams/meters.ts'
 import { STORE_MEASURES } from '../../../streams/store/store.ts'
@@ -69,6 +70,10 @@ export const READINGS: Readings = {
 
   'map.generation': ({ vitals }) => one(vitals?.map?.generation),
   'map.nodes': ({ vitals }) => one(vitals?.map?.nodes.length),
+  'map.partitions': (look) => placements(look, () => true),
+  'map.leaderless': (look) => placements(look, ({ leader }) => leader === undefined),
+  'map.underreplicated': (look) =>
+    placements(look, ({ replicas }, wanted) => replicas.length < Math.min(wanted, nodesOf(look).length)),
   leading: ({ vitals }) => one(vitals?.leading),
   'elections.won': ({ totals }) => one(totals.counts['elections.won']),
   'elections.lost': ({ totals }) => one(totals.counts['elections.lost']),
@@ -169,6 +174,22 @@ function storeReadings(): Record<StoreName, (look: Look) => readonly Sample[]> {
     ({ vitals }: Look) => one(vitals?.store[name]),
   ])
   return Object.fromEntries(entries) as Record<StoreName, (look: Look) => readonly Sample[]>
+}
+
+// ---- the map ----
+
+const nodesOf = ({ vitals }: Look): readonly MapNode[] => vitals?.map?.nodes ?? []
+
+/** How many partitions of the map are so. */
+function placements(
+  { vitals }: Look,
+  is: (placement: MapPlacement, replication: number) => boolean,
+): readonly Sample[] {
+  if (vitals?.map === undefined) return []
+  let found = 0
+  for (const { placements: all, replication } of vitals.map.topics)
+    for (const placement of all) if (is(placement, replication)) found += 1
+  return one(found)
 }
 
 // ---- partitions ----

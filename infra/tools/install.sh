@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside Node, where it is missing and where we may: a JDK and Maven (a real Kafka), kcat (a
-# stranger that produces), OpenSSL (certificates), nginx (the
-# load balancer of infra/compose). Debian packages, as root or with sudo without a password. What cannot be had is named, not fatal: the
-# tests that need it say so.
+# Installs what the tests and checks use beside Node, where it is missing and where we may: a JDK and Maven (a real Kafka), kcat (a
+# stranger that produces), OpenSSL (certificates), nginx (the load balancer of infra/compose), Prometheus with promtool. Debian
+# packages, as root or with sudo without a password. What cannot be had is named, not fatal: the tests that need it say so.
 set -euo pipefail
 
-declare -A package=([java]=openjdk-17-jdk-headless [mvn]=maven [kcat]=kcat [openssl]=openssl [nginx]=nginx-light)
+declare -A package=([java]=openjdk-17-jdk-headless [mvn]=maven [kcat]=kcat [openssl]=openssl [nginx]=nginx-light [promtool]=prometheus)
 
 missing=()
 # Where Debian has servers, which is in root's PATH only.
 PATH="$PATH:/usr/sbin"
-for command in java mvn kcat openssl nginx; do
+for command in java mvn kcat openssl nginx promtool; do
   command -v "$command" >/dev/null || missing+=("${package[$command]}")
 done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi

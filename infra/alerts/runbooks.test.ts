@@ -15,7 +15,9 @@ const read = (page: string): string => readFileSync(join(FOLDER, page), 'utf8')
 const SERIES = new Set(
   METRIC_NAMES.flatMap((name) => {
     const shown = prometheusName(name)
-    return metricOf(name).type === 'distribution' ? [`${shown}_bucket`, `${shown}_sum`, `${shown}_count`] : [shown]
+    return metricOf(name).type === 'distribution'
+      ? [`${shown}_bucket`, `${shown}_sum`, `${shown}_count`]
+      : [shown]
   }),
 )
 
@@ -47,7 +49,8 @@ describe('the runbooks', () => {
         if (target !== '') expect(pages, page).to.include(target)
         if (anchor !== '') expect(CATALOGUE, page).to.have.property(anchor.toUpperCase())
       }
-      for (const [name] of text.matchAll(/\b(?:tidemark|nodejs)_[a-z0-9_]+/g)) expect(SERIES.has(name), `${page}: ${name}`).to.equal(true)
+      for (const [name] of text.matchAll(/\b(?:tidemark|nodejs)_[a-z0-9_]+/g))
+        expect(SERIES.has(name), `${page}: ${name}`).to.equal(true)
     }
   })
 })

@@ -8,7 +8,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { METRIC_NAMES, type MetricName, datadogName, prometheusName } from '../../services/node/metrics/catalogue.ts'
+import {
+  METRIC_NAMES,
+  type MetricName,
+  datadogName,
+  prometheusName,
+} from '../../services/node/metrics/catalogue.ts'
 import { connect } from '../../services/client/connect.ts'
 import { createSnapshot } from '../../services/cli/snapshot-create.ts'
 import { startNode } from '../../services/node/process.fixture.ts'
@@ -24,7 +29,8 @@ const POLL_MS = 200
 /** What a node on the embedded log has not, and what only one that lags has. */
 const PUTS_SEEN = 'tidemark_grpc_request_duration_seconds_count{method="Pipeline/Put"}'
 
-const isAbsent = (name: MetricName): boolean => name.startsWith('kafka.request.') || name === 'lag.worst.records'
+const isAbsent = (name: MetricName): boolean =>
+  name.startsWith('kafka.request.') || name === 'lag.worst.records'
 
 export interface Programs {
   readonly prometheus: string
@@ -111,7 +117,13 @@ interface Answer {
   readonly error?: string
   readonly data: {
     readonly result: readonly unknown[]
-    readonly groups: readonly { readonly rules: readonly { readonly name: string; readonly health: string; readonly lastError?: string }[] }[]
+    readonly groups: readonly {
+      readonly rules: readonly {
+        readonly name: string
+        readonly health: string
+        readonly lastError?: string
+      }[]
+    }[]
   }
 }
 
@@ -119,7 +131,8 @@ async function ask(url: string): Promise<Answer> {
   return (await (await fetch(url)).json()) as Answer
 }
 
-const query = (api: string, expr: string): Promise<Answer> => ask(`${api}/query?query=${encodeURIComponent(expr)}`)
+const query = (api: string, expr: string): Promise<Answer> =>
+  ask(`${api}/query?query=${encodeURIComponent(expr)}`)
 
 const count = async (api: string, expr: string): Promise<number> =>
   query(api, expr).then(
@@ -133,7 +146,9 @@ async function ruleFaults(api: string): Promise<readonly string[]> {
   await until(async () => (await rules()).every(({ health }) => health !== 'unknown'))
   const all = await rules()
   if (all.length === 0) return ['Prometheus has no rules']
-  return all.filter(({ health }) => health !== 'ok').map(({ name, lastError }) => `the rule ${name}: ${lastError ?? ''}`)
+  return all
+    .filter(({ health }) => health !== 'ok')
+    .map(({ name, lastError }) => `the rule ${name}: ${lastError ?? ''}`)
 }
 
 async function queryFaults(api: string): Promise<readonly string[]> {
@@ -141,12 +156,15 @@ async function queryFaults(api: string): Promise<readonly string[]> {
   for (const { title: board, groups } of BOARDS)
     for (const panel of groups.flatMap(({ panels }) => panels))
       for (const { expr } of queriesOf(panel)) {
-        const asked = expr.replaceAll('$__rate_interval', '1m').replaceAll(/\$(namespace|cluster|node|keyspace)\b/g, '.*')
+        const asked = expr
+          .replaceAll('$__rate_interval', '1m')
+          .replaceAll(/\$(namespace|cluster|node|keyspace)\b/g, '.*')
         const { status, error, data } = await query(api, asked)
         // Where only some values of a tag are asked for, there may be none of them: no fault has happened.
         const expected = !panel.series.some(({ metric, where }) => isAbsent(metric) || 'code' in where)
         if (status !== 'success') faults.push(`${board}, ${panel.title}: ${error ?? ''}: ${expr}`)
-        else if (expected && data.result.length === 0) faults.push(`${board}, ${panel.title}: shows nothing: ${expr}`)
+        else if (expected && data.result.length === 0)
+          faults.push(`${board}, ${panel.title}: shows nothing: ${expr}`)
       }
   return faults
 }
@@ -165,7 +183,8 @@ async function sentFaults(url: string): Promise<readonly string[]> {
   const text = await (await fetch(url)).text()
   const heard = new Set(text.match(/^[a-z_0-9]+/gm))
   // The other reasons are service checks, which only Datadog knows.
-  const wrong = /^statsd_exporter_(?:events_error_total|sample_errors_total)\{reason="(?!invalid_extended)\w+"\} [1-9]\d*$/gm
+  const wrong =
+    /^statsd_exporter_(?:events_error_total|sample_errors_total)\{reason="(?!invalid_extended)\w+"\} [1-9]\d*$/gm
   const total = (series: string): number =>
     [...text.matchAll(new RegExp(`^${series}\\{.*method="Pipeline/Put".*\\} (\\S+)$`, 'gm'))].reduce(
       (sum, [, value]) => sum + Number(value),
@@ -177,7 +196,9 @@ async function sentFaults(url: string): Promise<readonly string[]> {
       const name_ = datadogName(name).replaceAll('.', '_')
       return !isAbsent(name) && !heard.has(name_) && !heard.has(`${name_}_count`)
     }).map((name) => `statsd_exporter has heard nothing of ${datadogName(name)}`),
-    ...(calls > 0 && calls === durations ? [] : [`${calls} calls have ${durations} durations: the weights are wrong`]),
+    ...(calls > 0 && calls === durations
+      ? []
+      : [`${calls} calls have ${durations} durations: the weights are wrong`]),
     ...[...text.matchAll(wrong)].map(([line]) => `statsd_exporter: ${line}`),
   ]
 }
@@ -202,7 +223,8 @@ async function end(child: ChildProcess): Promise<void> {
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + WAIT_MS_MAX
   while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`it did not come within ${WAIT_MS_MAX / 1000} s: ${String(isSo)}`)
+    if (performance.now() > deadline)
+      throw new Error(`it did not come within ${WAIT_MS_MAX / 1000} s: ${String(isSo)}`)
     await sleep(POLL_MS)
   }
 }

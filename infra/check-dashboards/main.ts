@@ -38,7 +38,9 @@ const CHECKS: Readonly<Record<string, () => Promise<readonly string[]>>> = {
 
 for (const [title, check] of Object.entries(CHECKS)) {
   const began = performance.now()
-  const faults = await check().catch((caught: unknown) => [caught instanceof Error ? (caught.stack ?? caught.message) : String(caught)])
+  const faults = await check().catch((caught: unknown) => [
+    caught instanceof Error ? (caught.stack ?? caught.message) : String(caught),
+  ])
   const seconds = ((performance.now() - began) / 1000).toFixed(1)
   console.log(`${faults.length === 0 ? 'good' : 'FAILED'}: ${title} (${seconds} s)`)
   for (const fault of faults) console.error(fault)

@@ -12,13 +12,15 @@ export function datadogFaults({ ObjectSerializer }: Models): readonly string[] {
   const check = (path: string, body: unknown, type: string): void => {
     try {
       const parsed = ObjectSerializer.deserialize(body, type, '')
-      for (const place of unknownPlaces(parsed, '')) faults.push(`${path}: Datadog does not know ${place === '' ? 'it' : place}`)
+      for (const place of unknownPlaces(parsed, ''))
+        faults.push(`${path}: Datadog does not know ${place === '' ? 'it' : place}`)
     } catch (caught) {
       faults.push(`${path}: ${caught instanceof Error ? caught.message : String(caught)}`)
     }
   }
   for (const { path, body } of jsonIn('dashboards')) check(path, body, 'Dashboard')
-  for (const { path, body } of jsonIn('monitors')) check(path, (body as { definition: unknown }).definition, 'Monitor')
+  for (const { path, body } of jsonIn('monitors'))
+    check(path, (body as { definition: unknown }).definition, 'Monitor')
   for (const { path, body } of jsonIn('slos')) check(path, body, 'ServiceLevelObjectiveRequest')
   return faults
 }

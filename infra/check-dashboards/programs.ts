@@ -57,7 +57,16 @@ export interface Models {
 export async function datadogModels(): Promise<Models> {
   const { name, version } = MODELS
   const folder = await acquired(`datadog-api-client-${version}`, async (partial) => {
-    const args = ['install', '--prefix', partial, '--ignore-scripts', '--no-audit', '--no-fund', '--no-save', `${name}@${version}`]
+    const args = [
+      'install',
+      '--prefix',
+      partial,
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      '--no-save',
+      `${name}@${version}`,
+    ]
     await run('npm', args, { timeout: ACQUIRE_MS_MAX })
   })
   const load = createRequire(join(folder, 'node_modules', 'none.js'))

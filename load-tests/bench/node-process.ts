@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { must } from '../../streams/core/assert.ts'
 
 const CLI = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url))
 const READY_MS_MAX = 300_000
@@ -12,6 +13,7 @@ const RSS_SAMPLE_MS = 100
 
 export interface NodeProcess {
   readonly server: string
+  readonly pid: number
   /** Milliseconds from the start of the process until all replicas were live. */
   readonly readyMs: number
   /** Resident memory now, MiB. */
@@ -56,6 +58,7 @@ export async function startNode(environment: Readonly<Record<string, string>>): 
   }, RSS_SAMPLE_MS)
   return {
     server: `127.0.0.1:${grpc}`,
+    pid: must(child.pid, 'the node runs'),
     readyMs,
     rssMiB,
     peakRssMiB: () => {

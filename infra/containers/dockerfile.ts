@@ -44,7 +44,9 @@ export async function stages(): Promise<readonly Stage[]> {
     entry: string[]
     args: string[]
   })[] = []
+  const copies = file.getCOPYs()
   for (const instruction of file.getInstructions()) {
+    const { line } = instruction.getRange().start
     const stage = found.at(-1)
     const text = instruction.getArgumentsContent() ?? ''
     const words = instruction.getArguments().map((argument) => argument.getValue())
@@ -59,7 +61,11 @@ export async function stages(): Promise<readonly Stage[]> {
           stage.steps.push({ does: 'run', command: text.replace(/^(--\S+\s+)+/, '') })
           break
         case 'COPY': {
-          const [, from] = /^--from=(\S+)/.exec(text) ?? []
+          const from =
+            copies
+              .find((copy) => copy.getRange().start.line === line)
+              ?.getFromFlag()
+              ?.getValue() ?? undefined
           stage.steps.push({ does: 'copy', from, paths: words.slice(0, -1), to: words.at(-1) ?? '' })
           break
         }

@@ -50,6 +50,14 @@ describe('the Dockerfile', () => {
     expect(await readFile(DOCKERFILE, 'utf8')).to.contain(`ARG VERSION=${VERSION}\n`)
   })
 
+  it('is read with the stages that it copies from', async () => {
+    const steps = (await stages()).at(-1)?.steps ?? []
+    expect(steps.flatMap((step) => (step.does === 'copy' ? [step.from] : []))).to.deep.equal([
+      'dependencies',
+      'build',
+    ])
+  })
+
   it('sends its builder sources only', async () => {
     const rules = (await readFile(`${DOCKERFILE}.dockerignore`, 'utf8')).trim().split('\n')
     for (const path of ['package.json', 'proto/tidemark/v1/a.proto', 'services/cli/main.ts'])

@@ -121,7 +121,9 @@ function callsOfRecords({ truth, operations }: Evidence): readonly (readonly (Op
     let latest: Operation | undefined
     return records.map(({ offset, wanted }) => {
       for (let at = 0; at < Math.max(1, wanted.length); at++) {
-        const by = byRequest.get(wanted[at]?.requestId ?? '') ?? byPlace.get(`${partition} ${offset} ${at}`)
+        const requestId = wanted[at]?.requestId
+        const sent = requestId === undefined ? undefined : byRequest.get(requestId)
+        const by = sent ?? byPlace.get(`${partition} ${offset} ${at}`)
         if (by !== undefined && by.call.seq > (latest?.call.seq ?? -1)) latest = by
       }
       return latest

@@ -7,13 +7,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TidemarkError, connect } from '../../services/client/index.ts'
 import { must } from '../../streams/core/assert.ts'
+import type { LogRecord } from '../../streams/core/types.ts'
 import { Prng } from '../../streams/core/testing/prng.ts'
 import type { History } from '../../streams/sim/history.ts'
 import { Recorder } from '../../streams/sim/recorder.ts'
 import { faultsOf } from './check.ts'
 import { compareReplicas, differencesOf, dumpReplicas, readLog } from './evidence.ts'
 import type { Ground } from './ground.ts'
-import { Lookout } from './lookout.ts'
+import { Lookout, untilTrue } from './lookout.ts'
 import { type Field, NotHere, type Nemesis } from './nemesis.ts'
 import { RecordedClient } from './recorded-client.ts'
 import { type Traffic, trafficOf } from './traffic.ts'
@@ -27,6 +28,8 @@ export interface CellPlan {
   readonly seconds: number
   /** Clients that read and write. */
   readonly clients: number
+  /** The main.js of another build, for mixed versions. */
+  readonly otherBuild: string | undefined
 }
 
 export interface CellResult {
@@ -49,8 +52,11 @@ export interface CellResult {
 export const cellName = ({ workload, nemesis }: Pick<CellPlan, 'workload' | 'nemesis'>): string =>
   `${workload.name}/${nemesis.name}`
 
-/** Acknowledged writes a second before the harm begins; with fewer the cell is void. */
-const WRITES_PER_SECOND_MIN = 10
+/** Acknowledged writes before the harm begins, and answers in all; with fewer the cell is void. */
+const WRITES_BEFORE_MIN = 100
+const ANSWERS_MIN = 200
+/** Milliseconds that a machine with much else to do has for the first of them. */
+const CALM_MS_MAX = 60_000
 /** Milliseconds after the harm in which every partition must take writes again, without anybody's help. */
 const HEALED_MS_MAX = 30_000
 /** Parts of the time before the harm, and after it. */
@@ -93,11 +99,12 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
       loop(workload, each, new Prng(seed * 1000 + index), () => going),
     )
     loops = Promise.all(runs)
+    const acknowledged = countsByPartition(recorder, PARTITIONS)
     const calmFrom = now()
     await sleep(seconds * 1000 * CALM)
-    const acknowledged = countsByPartition(recorder, PARTITIONS)
-    const rate = sum(acknowledged()) / ((now() - calmFrom) / 1000)
-    say(`${Math.round(rate)} acknowledged writes a second before ${nemesis.name}`)
+    await untilTrue(() => sum(acknowledged()) >= WRITES_BEFORE_MIN, CALM_MS_MAX)
+    const before = sum(acknowledged())
+    say(`${before} acknowledged writes in ${now() - calmFrom} ms before ${nemesis.name}`)
 
     const harmFrom = now()
     recorder.fault(nemesis.name, true)
@@ -110,6 +117,8 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
       harmMs: seconds * 1000 * (1 - 2 * CALM),
       say,
       acknowledged,
+      archive: [],
+      otherBuild: plan.otherBuild,
     }
     const proof = await nemesis.act(field)
     recorder.fault(nemesis.name, false)
@@ -132,11 +141,12 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
         separator: String(workload.settings?.partitionByPrefix ?? ''),
       },
       entries: recorder.entries,
-      log: await readLog(ground.cluster.bootstrap, `tidemark.${keyspace}`),
+      log: withArchive(field.archive, await readLog(ground.cluster.bootstrap, `tidemark.${keyspace}`)),
       replicas: await dumpReplicas(db, keyspace),
     }
     await db.keyspaces.delete(keyspace, keyspace)
 
+    const answers = traffic.acknowledgedWrites + traffic.answeredReads
     const faults = [
       ...faultsOf(history),
       ...differencesOf(replicas, ground.cluster.nodes.length),
@@ -146,7 +156,8 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
     ]
     const empty = [
       ...(proof === undefined ? ['nothing proves that the nemesis bit'] : []),
-      ...(rate < WRITES_PER_SECOND_MIN ? [`only ${rate.toFixed(1)} writes a second before the harm`] : []),
+      ...(before < WRITES_BEFORE_MIN ? [`only ${before} writes were acknowledged before the harm`] : []),
+      ...(answers < ANSWERS_MIN ? [`only ${answers} answers in all`] : []),
     ]
     const verdict = faults.length > 0 ? 'failed' : empty.length > 0 ? 'void' : 'passed'
     say(`${verdict}; the harm lasted ${harmTo - harmFrom} ms`)
@@ -177,6 +188,16 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
     await Promise.all([...clients.map((each) => each.close()), db.close(), lookout.close()])
   }
 }
+
+/** The log as it would be if nothing had been trimmed. */
+const withArchive = (
+  archive: readonly (readonly LogRecord[])[],
+  log: readonly (readonly LogRecord[])[],
+): LogRecord[][] =>
+  log.map((records, at) => {
+    const first = records[0]?.offset ?? Infinity
+    return [...(archive[at] ?? []).filter(({ offset }) => offset < first), ...records]
+  })
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0)
 

@@ -17,6 +17,7 @@ const HELP = `Workloads × nemeses on three real brokers and three nodes, every 
   --seconds N       of load in each cell; nemeses take what they need (60)
   --seed N          of the first cell; the next ones have the next ones (the clock)
   --clients N       that read and write in each cell (16)
+  --other-build F   the main.js of another build of Tidemark, for mixed versions
   --json FILE       also write the results as JSON
   --keep DIR        where story, history and logs of a cell that failed are kept (chaos-failures)
   --list            what cells there are
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string' },
     clients: { type: 'string', default: '16' },
+    'other-build': { type: 'string' },
     json: { type: 'string' },
     keep: { type: 'string', default: 'chaos-failures' },
     list: { type: 'boolean', default: false },
@@ -52,6 +54,7 @@ async function run(): Promise<number> {
     seed: Number(values.seed ?? Math.floor(Date.now() / 1000)),
     clients: Number(values.clients),
     keep: values.keep,
+    otherBuild: values['other-build'],
     longRun: !values.short,
     say: (sentence) => {
       console.error(`${((performance.now() - began) / 1000).toFixed(0).padStart(5)} s  ${sentence}`)

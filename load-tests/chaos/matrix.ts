@@ -1,13 +1,23 @@
 /** Which cells there are, and which of them a run takes. */
 import { must } from '../../streams/core/assert.ts'
 import { BROKER_NEMESES } from './broker-nemeses.ts'
+import { BUILD_NEMESES } from './build-nemeses.ts'
 import { cellName } from './cell.ts'
+import { DATA_NEMESES } from './data-nemeses.ts'
+import { LOG_NEMESES } from './log-nemeses.ts'
 import { NETWORK_NEMESES } from './network-nemeses.ts'
 import { NODE_NEMESES } from './node-nemeses.ts'
 import type { Nemesis } from './nemesis.ts'
 import { WORKLOADS, type Workload } from './workloads.ts'
 
-export const NEMESES: readonly Nemesis[] = [...NODE_NEMESES, ...BROKER_NEMESES, ...NETWORK_NEMESES]
+export const NEMESES: readonly Nemesis[] = [
+  ...NODE_NEMESES,
+  ...BROKER_NEMESES,
+  ...NETWORK_NEMESES,
+  ...DATA_NEMESES,
+  ...LOG_NEMESES,
+  ...BUILD_NEMESES,
+]
 
 export interface Cell {
   readonly workload: Workload

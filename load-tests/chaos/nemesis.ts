@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KafkaBroker } from '../../infra/kafka/broker.ts'
 import { must } from '../../streams/core/assert.ts'
+import type { LogRecord } from '../../streams/core/types.ts'
 import type { Prng } from '../../streams/core/testing/prng.ts'
 import type { NodeProcess } from '../cluster/node-process.ts'
 import type { Ground } from './ground.ts'
@@ -23,6 +24,10 @@ export interface Field {
   readonly say: (sentence: string) => void
   /** Writes that clients had acknowledged so far, by partition. */
   readonly acknowledged: () => readonly number[]
+  /** Records that the nemesis takes from the log, by partition: the history is checked against them too. */
+  readonly archive: LogRecord[][]
+  /** The main.js of another build of Tidemark, where there is one. */
+  readonly otherBuild: string | undefined
 }
 
 export interface Nemesis {

@@ -15,6 +15,8 @@ export interface RunOptions {
   /** Where what belongs to a cell that failed is kept. */
   readonly keep: string
   readonly longRun: boolean
+  /** The main.js of another build, for mixed versions. */
+  readonly otherBuild?: string | undefined
   readonly say: (sentence: string) => void
 }
 
@@ -27,7 +29,10 @@ export async function runCells(options: RunOptions): Promise<CellResult[]> {
       ground ??= await startGround({ partitions: 3, longRun: options.longRun, say })
       const seed = options.seed + index
       say(`${cellName(cell)} …`)
-      const result = await runCell({ ...cell, seed, seconds, clients }, ground)
+      const result = await runCell(
+        { ...cell, seed, seconds, clients, otherBuild: options.otherBuild },
+        ground,
+      )
       results.push(result)
       for (const line of result.story) say(`  ${line}`)
       for (const fault of result.faults) say(`  ${result.verdict}: ${fault}`)

@@ -28,6 +28,13 @@ export interface NodePlan {
   readonly settings: Readonly<Record<string, string>>
 }
 
+export interface StartChange {
+  /** More for its environment. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** The main.js of another build. */
+  readonly command?: string
+}
+
 export interface NodeProcess {
   readonly id: string
   /** `host:port` of gRPC, the same after a restart. */
@@ -36,15 +43,15 @@ export interface NodeProcess {
   readonly folder: string
   /** Undefined while it is down. */
   readonly pid: number | undefined
-  /** Starts it with the data that it has, and waits until it is ready. */
-  start(): Promise<void>
+  /** Starts it with the data that it has, and waits until it is ready. @param change - for this life only */
+  start(change?: StartChange): Promise<void>
   /** Waits until /readyz says so. */
   ready(): Promise<void>
   /** Sends the signal; resolves when the process has ended, or at once for SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>
   /** SIGTERM: finishes what was begun. Resolves with the exit code, null where it was down. */
   stop(): Promise<number | null>
-  restart(): Promise<void>
+  restart(change?: StartChange): Promise<void>
   /** Everything that it wrote so far, over all its lives. */
   output(): Promise<string>
 }
@@ -90,11 +97,12 @@ export function nodeProcess(plan: NodePlan): NodeProcess {
     get pid() {
       return child?.pid
     },
-    async start() {
+    async start({ settings, command = COMMAND } = {}) {
       if (child !== undefined) throw new Error(`node ${id} runs already`)
       await mkdir(folder, { recursive: true })
-      const started = launch(file, {
+      const started = launch(command, file, {
         ...plan.settings,
+        ...settings,
         TIDEMARK_NODE_ID: id,
         TIDEMARK_DATA_DIR: join(folder, 'data'),
         TIDEMARK_GRPC_LISTEN: address,
@@ -112,20 +120,20 @@ export function nodeProcess(plan: NodePlan): NodeProcess {
       else await end(signal)
     },
     stop: () => end('SIGTERM'),
-    async restart() {
+    async restart(change) {
       await node.stop()
-      await node.start()
+      await node.start(change)
     },
     output,
   }
   return node
 }
 
-function launch(file: string, environment: Readonly<Record<string, string>>): ChildProcess {
+function launch(command: string, file: string, environment: Readonly<Record<string, string>>): ChildProcess {
   const output = openSync(file, 'a')
   try {
     // A group of its own: Ctrl-C in the terminal reaches only us, and we stop nodes in order.
-    const child = spawn(process.execPath, ['--enable-source-maps', COMMAND, 'serve'], {
+    const child = spawn(process.execPath, ['--enable-source-maps', command, 'serve'], {
       env: { PATH: process.env['PATH'], ...environment },
       stdio: ['ignore', output, output],
       detached: true,

@@ -73,6 +73,8 @@ export const FETCH_JOIN_MS = 5
 export const READ_IDLE_MS = 1000
 /** Milliseconds between two looks at the topics' identity, partitions and leaders. */
 export const METADATA_REFRESH_MS = 2000
+/** Milliseconds for which a broker that did not answer is asked for metadata only when no other answers. */
+export const METADATA_SILENT_MS = 10_000
 /** Milliseconds until a broker must have accepted a connection. */
 export const KAFKA_CONNECT_MS = 3000
 /** Milliseconds after which a request that should be answered at once counts as lost. */

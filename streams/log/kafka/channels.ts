@@ -1,9 +1,8 @@
-import type { Channel, Transport } from './client.ts'
-import type { BrokerAddress } from './metadata-protocol.ts'
+import type { Address, Channel, Transport } from './client.ts'
 
 /** One channel for each broker; none after the end. */
 export interface Channels {
-  of(broker: BrokerAddress | undefined): Channel | undefined
+  of(broker: Address | undefined): Channel | undefined
   close(): void
 }
 

@@ -1,11 +1,14 @@
 /**
  * Which brokers there are and who leads which partition, as last heard. Never older than what was known before: an answer
- * with a smaller leader epoch comes from a broker that is behind.
+ * with a smaller leader epoch comes from a broker that is behind. Such a one, cut off from its cluster, answers for ever what was true
+ * then, so the brokers are asked in turn: whoever else answers knows the leaders that replaced it.
  */
+import { must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
-import { KAFKA_REQUEST_MS } from '../../core/limits.ts'
+import { KAFKA_REQUEST_MS, METADATA_SILENT_MS } from '../../core/limits.ts'
 import { failpoint } from '../../failpoint.ts'
-import type { Address, Channel, Transport } from './client.ts'
+import { createChannels } from './channels.ts'
+import type { Address, Transport } from './client.ts'
 import {
   metadataCall,
   type BrokerAddress,
@@ -39,29 +42,39 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
   let closed = false
   const brokers = new Map<number, BrokerAddress>()
   const topics = new Map<string, TopicMetadata>()
-  let current: { readonly address: Address; readonly channel: Channel } | undefined
+  const channels = createChannels(transport)
+  /** The broker that answered last. */
+  let last = ''
+  /** Until when a broker that did not answer is asked after the others only. */
+  const silentUntil = new Map<string, number>()
+
+  /** Beginning with the one behind that which answered last; those that are silent, and the seeds, come after the others. */
+  const inTurn = (): ReadonlyMap<string, Address> => {
+    const known = [...brokers.values()]
+    const next = known.findIndex((address) => nameOf(address) === last) + 1
+    const now = performance.now()
+    const isSilent = (address: Address): boolean => (silentUntil.get(nameOf(address)) ?? 0) > now
+    const turn = [...known.slice(next), ...known.slice(0, next)]
+    const candidates = [...turn.filter((one) => !isSilent(one)), ...turn.filter(isSilent), ...seeds]
+    return new Map(candidates.map((address) => [nameOf(address), address]))
+  }
 
   const ask = async (names: readonly string[] | undefined): Promise<Metadata> => {
     let failure: unknown
-    const candidates = [...(current === undefined ? [] : [current.address]), ...brokers.values(), ...seeds]
-    const tried = new Set<string>()
-    for (const address of candidates) {
-      const name = `${address.host}:${address.port}`
-      if (closed || tried.has(name)) continue
-      tried.add(name)
-      if (current?.address !== address) {
-        current?.channel.close()
-        current = { address, channel: transport.channel(address) }
-      }
+    for (const [name, address] of inTurn()) {
+      if (closed) break
       try {
-        const { channel } = current
+        const channel = must(channels.of(address), 'a channel, while it is open')
         const metadata = await failpoint('kafka.metadata', () =>
           channel.call(metadataCall(names), KAFKA_REQUEST_MS),
         )
+        last = name
+        silentUntil.delete(name)
         answers = true
         return metadata
       } catch (caught) {
         if (!(caught instanceof TidemarkError) || caught.reason !== 'LOG_UNAVAILABLE') throw caught
+        silentUntil.set(name, performance.now() + METADATA_SILENT_MS)
         failure ??= caught
       }
     }
@@ -106,10 +119,12 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
     learn,
     close() {
       closed = true
-      current?.channel.close()
+      channels.close()
     },
   }
 }
+
+const nameOf = ({ host, port }: Address): string => `${host}:${port}`
 
 function newest(known: TopicMetadata | undefined, heard: TopicMetadata): TopicMetadata {
   if (known?.topicId !== heard.topicId) return heard

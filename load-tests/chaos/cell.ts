@@ -10,8 +10,9 @@ import { must } from '../../streams/core/assert.ts'
 import type { LogRecord } from '../../streams/core/types.ts'
 import { Prng } from '../../streams/core/testing/prng.ts'
 import type { History } from '../../streams/sim/history.ts'
+import type { Violation } from '../../streams/sim/check/evidence.ts'
+import { checkHistory } from '../../streams/sim/check/check.ts'
 import { Recorder } from '../../streams/sim/recorder.ts'
-import { faultsOf } from './check.ts'
 import { compareReplicas, differencesOf, dumpReplicas, readLog } from './evidence.ts'
 import type { Ground } from './ground.ts'
 import { Lookout, untilTrue } from './lookout.ts'
@@ -142,13 +143,13 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
       },
       entries: recorder.entries,
       log: withArchive(field.archive, await readLog(ground.cluster.bootstrap, `tidemark.${keyspace}`)),
-      replicas: await dumpReplicas(db, keyspace),
+      replicas: await dumpReplicas(ground.cluster.nodes, keyspace),
     }
     await db.keyspaces.delete(keyspace, keyspace)
 
     const answers = traffic.acknowledgedWrites + traffic.answeredReads
     const faults = [
-      ...faultsOf(history),
+      ...checkHistory(history).flatMap(({ violations }) => violations.map(violationText)),
       ...differencesOf(replicas, ground.cluster.nodes.length),
       ...(healedMs === undefined
         ? [`not every partition took writes ${HEALED_MS_MAX} ms after the harm`]
@@ -188,6 +189,8 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
     await Promise.all([...clients.map((each) => each.close()), db.close(), lookout.close()])
   }
 }
+
+const violationText = ({ checker, message }: Violation): string => `${checker}: ${message}`
 
 /** The log as it would be if nothing had been trimmed. */
 const withArchive = (

@@ -2,10 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { takeSurvey } from '../../services/cli/cluster.ts'
 import { Verification, type Verified } from '../../services/cli/verify.ts'
-import type { Tidemark } from '../../services/client/index.ts'
+import { type ReplicaDescription, type Tidemark, connect } from '../../services/client/index.ts'
 import { type LogRecord, partition } from '../../streams/core/types.ts'
 import { openKafkaLog } from '../../streams/log/kafka/log.ts'
-import type { ReplicaDump } from '../../streams/sim/history.ts'
+import type { ReplicaDump, RowSeen } from '../../streams/sim/history.ts'
+import type { NodeProcess } from '../cluster/node-process.ts'
+import { rowSeen } from './recorded-client.ts'
 
 /** Milliseconds in which replicas must have met at one offset once nobody writes. */
 const MEET_MS_MAX = 30_000
@@ -58,17 +60,37 @@ export const differencesOf = (found: readonly Verified[], replicas: number): str
     return [`replicas of partition ${at} are ${verdict.kind} (${where})`]
   })
 
-export async function dumpReplicas(db: Tidemark, keyspace: string): Promise<ReplicaDump[]> {
-  const nodes = await db.describeAll()
-  return nodes.flatMap(({ nodeId, description }) =>
-    (description?.replicas ?? [])
-      .filter((replica) => replica.keyspace === keyspace)
-      .map((replica) => ({
-        node: nodeId,
-        partition: replica.partition,
-        next: replica.applied,
-        chain: replica.chainHash,
-        rows: undefined,
-      })),
-  )
+/** Every row of every replica, as its own node has it. */
+export async function dumpReplicas(nodes: readonly NodeProcess[], keyspace: string): Promise<ReplicaDump[]> {
+  const dumps: ReplicaDump[] = []
+  for (const { id, address } of nodes) {
+    const db = connect({ server: address, discover: false })
+    try {
+      dumps.push(...(await dumpNode(db, id, keyspace)))
+    } finally {
+      await db.close()
+    }
+  }
+  return dumps
+}
+
+/** Rows that expire are still applied while nobody writes: looks again until nothing was applied meanwhile. */
+async function dumpNode(db: Tidemark, node: string, keyspace: string): Promise<ReplicaDump[]> {
+  const replicas = async (): Promise<ReplicaDescription[]> =>
+    (await db.describe()).replicas.filter((replica) => replica.keyspace === keyspace)
+  for (;;) {
+    const before = await replicas()
+    const rows = new Map<number, RowSeen[]>(before.map((replica) => [replica.partition, []]))
+    for await (const row of db.keyspace(keyspace).scan({ consistency: 'eventual' }))
+      rows.get(row.partition)?.push(rowSeen(row))
+    const after = await replicas()
+    if (after.some(({ applied }, at) => applied !== before[at]?.applied)) continue
+    return after.map((replica) => ({
+      node,
+      partition: replica.partition,
+      next: replica.applied,
+      chain: replica.chainHash,
+      rows: rows.get(replica.partition),
+    }))
+  }
 }

@@ -30,6 +30,8 @@ const LIBRARIES = ['x86_64', 'aarch64'].map(
 )
 /** Seconds by which the clock of a node jumps: far ahead, then far behind. */
 const JUMPS = ['+7200', '-7200', '+0']
+/** Milliseconds until a change of the file is seen. */
+const SEEN_MS = 2000
 
 const clock: Nemesis = {
   name: 'clock-jumps',
@@ -55,13 +57,19 @@ const clock: Nemesis = {
         await sleep(harmMs / JUMPS.length)
       }
       const lives = await untilTrue(async () => (await lookout.describe(node)) !== undefined, 10_000)
-      const logged = [...(await node.output()).matchAll(/"time":"?(\d{13})/g)].map(([, time]) => Number(time))
-      const far = logged.filter((time) => Math.abs(time - Date.now()) > 3_600_000).length
-      return lives === undefined
-        ? undefined
-        : `${node.id} ran through ${JUMPS.join(', ')} s; ${far} of its log lines are hours off`
+      await writeFile(file, JUMPS[0] ?? '')
+      await sleep(SEEN_MS)
+      // What it says of itself now stands under the wrong hour.
+      await node.kill('SIGTERM')
+      const times = [...(await node.output()).matchAll(/"time":"([^"]+)"/g)].map(([, time]) =>
+        Date.parse(time ?? ''),
+      )
+      const ahead = Math.max(...times) - Date.now()
+      if (lives === undefined || ahead < 3_600_000) return undefined
+      return `${node.id} ran through ${JUMPS.join(', ')} s; its last words are ${Math.round(ahead / 60_000)} minutes ahead`
     } finally {
-      await node.restart()
+      if (node.pid !== undefined) await node.stop()
+      await node.start()
     }
   },
 }

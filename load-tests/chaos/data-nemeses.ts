@@ -94,7 +94,7 @@ const diskFull: Nemesis = {
       const noticed = await untilTrue(async () => {
         // Files that stand may have room left in them.
         await fillRow(field)
-        return /no room|No space left|DISK_FULL/.test((await node.output()).slice(quiet))
+        return /disk is full/.test((await node.output()).slice(quiet))
       }, 60_000)
       await rest(field)
       if (node.pid === undefined) throw new Error(`${node.id} ended for want of room`)

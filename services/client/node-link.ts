@@ -15,6 +15,8 @@ import { must } from '../../streams/core/assert.ts'
 import {
   CLIENT_BACKOFF_MS,
   CLIENT_BACKOFF_MS_MAX,
+  CLIENT_KEEPALIVE_MS,
+  CLIENT_KEEPALIVE_TIMEOUT_MS,
   CLIENT_CONNECT_MS_MAX,
   CLIENT_RECEIVE_BYTES_MAX,
   MESSAGE_BYTES_MAX,
@@ -153,8 +155,8 @@ const CHANNEL_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
   'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
   // A peer that vanished without closing its socket is noticed while calls wait for it.
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_time_ms': CLIENT_KEEPALIVE_MS,
+  'grpc.keepalive_timeout_ms': CLIENT_KEEPALIVE_TIMEOUT_MS,
   // Else all channels to one address would share one socket.
   'grpc.use_local_subchannel_pool': 1,
 }

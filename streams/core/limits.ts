@@ -377,6 +377,13 @@ export const CLIENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 export const CLIENT_CONNECTIONS_MAX = 64
 /** Nodes that one client talks to; what lives on further ones is reached through these. */
 export const CLIENT_NODES_MAX = 256
+/**
+ * Milliseconds without a sign of life after which a client, and a node that asks another, pings a connection with calls on it, and that
+ * it waits for the answer: a way that was cut in silence is given up before the deadline of most calls (10 s), so that another node
+ * can answer them.
+ */
+export const CLIENT_KEEPALIVE_MS = 3000
+export const CLIENT_KEEPALIVE_TIMEOUT_MS = 3000
 /** Milliseconds that operations wait for a connection to one node before they go to another that could do them. */
 export const CLIENT_CONNECT_MS_MAX = 1000
 /** Milliseconds that the first operations of a client wait for the map once it is connected; then they go to that node. */

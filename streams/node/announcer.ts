@@ -75,8 +75,11 @@ export class Announcer {
   }
 
   #notesBehind(replica: Replica): boolean {
+    // One whose disk is full falls behind with the next record.
     const behind =
-      replica.status === 'live' && isBehind(replica.state.next, replica.logEnd, this.#behind.has(replica))
+      replica.status === 'live' &&
+      (replica.waiters.held !== undefined ||
+        isBehind(replica.state.next, replica.logEnd, this.#behind.has(replica)))
     if (behind) this.#behind.add(replica)
     else this.#behind.delete(replica)
     return behind

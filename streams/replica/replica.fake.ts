@@ -138,7 +138,11 @@ export function openRig(options: RigOptions = {}): Rig {
     effects,
     async caughtUp() {
       if (replica.stopped !== undefined) throw replica.refusal()
-      if (replica.state.next < script.end) await replica.waiters.wait(script.end, Infinity)
+      while (replica.state.next < script.end)
+        await replica.waiters.wait(script.end, Infinity).catch(async (caught: unknown) => {
+          if (TidemarkError.from(caught).reason !== 'DISK_FULL') throw caught
+          await new Promise((resolve) => setImmediate(resolve))
+        })
     },
     async restart() {
       await replica.close()

@@ -156,8 +156,21 @@ describe('replica', () => {
       expect([rig.replica.state.next, value(rig, 'k4'), value(rig, 'k5'), rig.replica.stopped]).to.deep.equal(
         [5, 'v4', undefined, undefined],
       )
+      // Who needs what it cannot apply goes to another replica.
+      for (const call of [
+        rig.replica.waiters.wait(10 as Offset, Infinity),
+        new Writer(rig.script.log, systemClock, 'w').write(
+          rig.replica,
+          { kind: 'put', key: Buffer.from('k'), value: Buffer.from('v') },
+          'logged',
+          Infinity,
+          () => 0,
+        ),
+      ])
+        expect(await call.catch((caught: unknown) => TidemarkError.from(caught).reason)).to.equal('DISK_FULL')
       full = false
       await rig.caughtUp()
+      expect(rig.replica.waiters.held).to.equal(undefined)
       expect([rig.replica.state.rows, value(rig, 'k9')]).to.deep.equal([10, 'v9'])
       expect(said).to.deep.equal([
         'the disk is full: applying waits until there is room',
@@ -186,8 +199,8 @@ describe('replica', () => {
         },
       }
       const rig = rigOf({ log, store, clock: { ...systemClock, sleep: async () => Promise.resolve() } })
-      await rig.replica.waiters.wait(7 as Offset, Infinity)
-      expect(rig.replica.stopped).to.equal(undefined)
+      while (rig.replica.state.next < 7) await new Promise((resolve) => setImmediate(resolve))
+      expect([rig.replica.stopped, rig.replica.waiters.held]).to.deep.equal([undefined, undefined])
     })
 
     it('leaves old history where it is', async () => {

@@ -314,7 +314,7 @@ export class Replica {
 
   /**
    * Writes a batch, and in the same turn moves what is in memory: no reader sees the one without the other. While the disk is
-   * full it waits and tries again, from the same state.
+   * full it waits and tries again, from the same state; calls that need what comes are refused, so that another replica answers them.
    */
   async #store(fill: (batch: Batch) => void, written: () => void): Promise<void> {
     for (let waited = false; ; waited = true) {
@@ -328,6 +328,7 @@ export class Replica {
         const error = TidemarkError.from(caught)
         if (error.reason !== 'DISK_FULL' || this.#subscription?.closed === true) throw error
         if (!waited) this.#telemetry.trouble('the disk is full: applying waits until there is room')
+        this.waiters.hold(error)
         await this.#clock.sleep(RETRY_MS)
         continue
       }

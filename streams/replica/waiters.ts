@@ -1,4 +1,5 @@
 /** Callers that wait until a replica has applied an offset. Bounded by the calls that the node accepts; each has a deadline. */
+import type { TidemarkError } from '../core/errors.ts'
 import type { Offset } from '../core/types.ts'
 
 interface Waiter {
@@ -13,16 +14,23 @@ export class OffsetWaiters {
   readonly #waiting: Waiter[] = []
   /** Why the replica will reach nothing any more. */
   #failure: Error | undefined
+  #held: TidemarkError | undefined
 
   get size(): number {
     return this.#waiting.length
   }
 
+  /** Why the replica reaches nothing for now, if it does not. */
+  get held(): TidemarkError | undefined {
+    return this.#held
+  }
+
   /** Resolves once the replica's next offset is `next` or more. */
   wait(next: Offset, deadline: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) {
-        reject(this.#failure)
+      const failure = this.#failure ?? this.#held
+      if (failure !== undefined) {
+        reject(failure)
         return
       }
       let at = this.#waiting.length
@@ -32,6 +40,7 @@ export class OffsetWaiters {
   }
 
   reached(next: Offset): void {
+    this.#held = undefined
     let count = 0
     while (count < this.#waiting.length && (this.#waiting[count]?.next ?? Infinity) <= next) count += 1
     if (count === 0) return
@@ -46,6 +55,12 @@ export class OffsetWaiters {
       this.#waiting.splice(at, 1)
       waiter.reject(error())
     }
+  }
+
+  /** Ends all, and whoever comes until the replica moves on: another one may reach it meanwhile. */
+  hold(error: TidemarkError): void {
+    this.#held = error
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(error)
   }
 
   /** Ends all, and whoever comes later. */

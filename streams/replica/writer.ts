@@ -24,7 +24,7 @@ import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
 import { type Item, bytesOf, makeRecord, nameOf, offsetOf } from './outgoing.ts'
 import type { Replica } from './replica.ts'
-import { draining, late, overloaded, unknown } from './write-refusals.ts'
+import { draining, late, overloaded, refusalOf, unknown } from './write-refusals.ts'
 
 /** What a write got: with `logged` only its place. */
 export interface Written {
@@ -134,8 +134,8 @@ export class Writer {
     bytes: number,
     finish: Finish<Result>,
   ): Promise<Result> {
-    if (this.#draining) return Promise.reject(draining())
-    if (replica.status === 'stopped') return Promise.reject(replica.refusal())
+    const refusal = this.#draining ? draining() : refusalOf(replica)
+    if (refusal !== undefined) return Promise.reject(refusal)
     if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
       return Promise.reject(overloaded(this.#count, this.#bytes))
     return new Promise((resolve, reject) => {

@@ -23,6 +23,8 @@ import {
   CALLS_PER_CONNECTION_MAX,
   CLIENT_BACKOFF_MS,
   CLIENT_BACKOFF_MS_MAX,
+  CLIENT_KEEPALIVE_MS,
+  CLIENT_KEEPALIVE_TIMEOUT_MS,
   CLIENT_RECEIVE_BYTES_MAX,
   MESSAGE_BYTES_MAX,
   PEER_SUSPECT_MS,
@@ -40,8 +42,8 @@ const CHANNEL_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
   'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
   // A peer that vanished without closing its socket is noticed while calls wait for it.
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.keepalive_time_ms': CLIENT_KEEPALIVE_MS,
+  'grpc.keepalive_timeout_ms': CLIENT_KEEPALIVE_TIMEOUT_MS,
   'grpc.use_local_subchannel_pool': 1,
 }
 

@@ -344,6 +344,8 @@ export interface TidemarkNode {
   join(address: string): void
   /** The newest map of the cluster, whole; replays the last one. Completes when the node closes. */
   readonly map$: Observable<ClusterMap>
+  /** False while the others may have taken this node for dead without its knowing: its map may be old. Replays the last value. */
+  readonly connected$: Observable<boolean>
   /** Moves leadership of a partition to another of its replicas; resolves with the id of the node that leads then. `to` empty = the furthest. */
   transferLeadership(keyspace: string, partition: Partition, to: string): Promise<string>
   /**

@@ -169,6 +169,10 @@ class LocalNode implements TidemarkNode {
     this.#announcer.look(this.#options.clock.now())
   }
 
+  get connected$(): Observable<boolean> {
+    return this.#options.membership.connected$
+  }
+
   get map$(): Observable<ClusterMap> {
     return this.#options.membership.map$
   }

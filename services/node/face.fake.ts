@@ -3,7 +3,7 @@
  * a log. What a test needs to steer stands in FakeNode: writes can be held back, the node can fail, or not be ready. Several
  * nodes may share one FakeTruth, as nodes of a cluster share the log; each serves the partitions that are not `elsewhere`.
  */
-import { ReplaySubject } from 'rxjs'
+import { BehaviorSubject, ReplaySubject } from 'rxjs'
 import { bytesToText, compareBytes } from '../../streams/core/bytes.ts'
 import type { ClusterMap } from '../../streams/core/cluster-map.ts'
 import { checkKey, checkMutation } from '../../streams/core/checks.ts'
@@ -50,6 +50,7 @@ const inRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
 export class FakeNode implements TidemarkNode {
   readonly description
   readonly map$ = new ReplaySubject<ClusterMap>(1)
+  readonly connected$ = new BehaviorSubject(true)
   readonly truth: FakeTruth
   /** Partitions that other nodes have. */
   readonly elsewhere = new Set<number>()

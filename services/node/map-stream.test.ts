@@ -101,6 +101,25 @@ describe('ClusterService', () => {
     expect(refusalOf(error).reason).to.equal('NODE_DRAINING')
   })
 
+  it('ends the stream of maps behind the one that it has while the node is cut off from the others', async () => {
+    routed.connected$.next(false)
+    const early = watchMap()
+    while (served.meters.get('/tidemark.v1.ClusterService/WatchMap')?.inFlight !== 1)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    routed.map$.next(mapOf(1))
+    await once(early, 'data')
+    const late = watchMap()
+    const ended = once(late, 'error')
+    await once(late, 'data')
+    const [error] = (await ended) as [ServiceError]
+    expect(refusalOf(error).reason).to.equal('LOG_UNAVAILABLE')
+
+    routed.connected$.next(true)
+    const lost = once(early, 'error')
+    routed.connected$.next(false)
+    await lost
+  })
+
   it('forgets who watched the map and left', async () => {
     routed.map$.next(mapOf(1))
     const call = watchMap()

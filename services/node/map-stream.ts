@@ -1,6 +1,7 @@
 /**
  * ClusterService.WatchMap: the map now and at each change. A peer that is slow gets the newest when it takes more, not those
- * between. The stream ends with NODE_DRAINING when the node drains: follow the map at another one.
+ * between. The stream ends with NODE_DRAINING when the node drains, and with LOG_UNAVAILABLE, behind the map that it has, while it is cut off
+ * from the others, who may have another by now: follow the map at another one.
  */
 import {
   ClusterServiceService as methods,
@@ -20,12 +21,14 @@ export function watchMap(serving: Serving): HandlerOf<typeof clusterDefinition.w
   const watch: Streaming<WatchMapRequest, WatchMapResponse> = (_, call) =>
     new Promise((resolve, reject) => {
       let newest: ClusterMap | undefined
+      let told = false
       let full = false
       let ended = false
       const send = (): void => {
         if (ended || full || newest === undefined) return
         full = !call.write({ map: mapMessage(cluster, newest), logIdentity })
         newest = undefined
+        told = true
       }
       const end = (error?: TidemarkError): void => {
         if (ended) return
@@ -47,9 +50,21 @@ export function watchMap(serving: Serving): HandlerOf<typeof clusterDefinition.w
         newest = map
         send()
       })
+      following.add(
+        node.connected$.subscribe((connected) => {
+          // One that has just started has no map that could be old.
+          if (!connected && told) end(cutOff())
+        }),
+      )
       following.add(drain)
       draining.addEventListener('abort', drain)
       if (draining.aborted) drain()
     })
   return serverStreaming(serving, methods.watchMap, watch)
 }
+
+const cutOff = (): TidemarkError =>
+  new TidemarkError(
+    'LOG_UNAVAILABLE',
+    'the node does not hear from the cluster, its map may be old: follow the map at another one',
+  )

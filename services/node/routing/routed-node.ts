@@ -99,6 +99,10 @@ export class RoutedNode implements TidemarkNode {
     this.local.join(address)
   }
 
+  get connected$(): TidemarkNode['connected$'] {
+    return this.local.connected$
+  }
+
   get map$(): TidemarkNode['map$'] {
     return this.local.map$
   }

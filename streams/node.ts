@@ -65,6 +65,8 @@ class LocalNode implements TidemarkNode {
   readonly description: NodeDescription
   readonly copies: NodeCopies
   readonly proofs: NodeProofs
+  readonly map$: Observable<ClusterMap>
+  readonly connected$: Observable<boolean>
   readonly #options: NodeOptions
   readonly #context: NodeContext
   readonly #keyspaces: Keyspaces
@@ -80,6 +82,8 @@ class LocalNode implements TidemarkNode {
   constructor(options: NodeOptions) {
     const { cluster, nodeId, log, logKind, clock, random } = options
     this.#options = options
+    this.map$ = options.membership.map$
+    this.connected$ = options.membership.connected$
     this.description = { cluster, nodeId, logIdentity: log.identity, logKind, format: FORMAT_VERSION }
     const incarnation = random.id(9)
     const appender = sharedAppender(log)
@@ -167,14 +171,6 @@ class LocalNode implements TidemarkNode {
     }
     this.#announcer.join(address)
     this.#announcer.look(this.#options.clock.now())
-  }
-
-  get connected$(): Observable<boolean> {
-    return this.#options.membership.connected$
-  }
-
-  get map$(): Observable<ClusterMap> {
-    return this.#options.membership.map$
   }
 
   #obey(map: ClusterMap): void {

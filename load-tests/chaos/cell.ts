@@ -135,6 +135,8 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
     await ground.cluster.settled()
     for (const key of workload.keys) await first.get(key, 'linearizable')
     const replicas = await compareReplicas(db, keyspace)
+    // Before the log: what expires meanwhile is in the log then.
+    const dumps = await dumpReplicas(ground.cluster.nodes, keyspace)
     const history: History = {
       keyspace: {
         name: keyspace,
@@ -143,7 +145,7 @@ export async function runCell(plan: CellPlan, ground: Ground): Promise<CellResul
       },
       entries: recorder.entries,
       log: withArchive(field.archive, await readLog(ground.cluster.bootstrap, `tidemark.${keyspace}`)),
-      replicas: await dumpReplicas(ground.cluster.nodes, keyspace),
+      replicas: dumps,
     }
     await db.keyspaces.delete(keyspace, keyspace)
 

@@ -15,8 +15,6 @@ import { must } from '../../streams/core/assert.ts'
 import {
   CLIENT_BACKOFF_MS,
   CLIENT_BACKOFF_MS_MAX,
-  CLIENT_KEEPALIVE_MS,
-  CLIENT_KEEPALIVE_TIMEOUT_MS,
   CLIENT_CONNECT_MS_MAX,
   CLIENT_RECEIVE_BYTES_MAX,
   MESSAGE_BYTES_MAX,
@@ -154,9 +152,9 @@ const CHANNEL_OPTIONS = {
   // A node that restarts is found again soon: gRPC's own default rests up to two minutes.
   'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
   'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
-  // A peer that vanished without closing its socket is noticed while calls wait for it.
-  'grpc.keepalive_time_ms': CLIENT_KEEPALIVE_MS,
-  'grpc.keepalive_timeout_ms': CLIENT_KEEPALIVE_TIMEOUT_MS,
+  // A way that was cut in silence is given up while most calls on it (10 s) still have the time to be answered by another node.
+  'grpc.keepalive_time_ms': 3_000,
+  'grpc.keepalive_timeout_ms': 3_000,
   // Else all channels to one address would share one socket.
   'grpc.use_local_subchannel_pool': 1,
 }

@@ -73,8 +73,6 @@ export const FETCH_JOIN_MS = 5
 export const READ_IDLE_MS = 1000
 /** Milliseconds between two looks at the topics' identity, partitions and leaders. */
 export const METADATA_REFRESH_MS = 2000
-/** Milliseconds for which a broker that did not answer is asked for metadata only when no other answers. */
-export const METADATA_SILENT_MS = 10_000
 /** Milliseconds until a broker must have accepted a connection. */
 export const KAFKA_CONNECT_MS = 3000
 /** Milliseconds after which a request that should be answered at once counts as lost. */
@@ -377,13 +375,6 @@ export const CLIENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 export const CLIENT_CONNECTIONS_MAX = 64
 /** Nodes that one client talks to; what lives on further ones is reached through these. */
 export const CLIENT_NODES_MAX = 256
-/**
- * Milliseconds without a sign of life after which a client, and a node that asks another, pings a connection with calls on it, and that
- * it waits for the answer: a way that was cut in silence is given up before the deadline of most calls (10 s), so that another node
- * can answer them.
- */
-export const CLIENT_KEEPALIVE_MS = 3000
-export const CLIENT_KEEPALIVE_TIMEOUT_MS = 3000
 /** Milliseconds that operations wait for a connection to one node before they go to another that could do them. */
 export const CLIENT_CONNECT_MS_MAX = 1000
 /** Milliseconds that the first operations of a client wait for the map once it is connected; then they go to that node. */

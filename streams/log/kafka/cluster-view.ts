@@ -5,7 +5,7 @@
  */
 import { must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
-import { KAFKA_REQUEST_MS, METADATA_SILENT_MS } from '../../core/limits.ts'
+import { KAFKA_REQUEST_MS, METADATA_REFRESH_MS } from '../../core/limits.ts'
 import { failpoint } from '../../failpoint.ts'
 import { createChannels } from './channels.ts'
 import type { Address, Transport } from './client.ts'
@@ -17,6 +17,9 @@ import {
   type TopicMetadata,
 } from './metadata-protocol.ts'
 import { createRounds } from './rounds.ts'
+
+/** Milliseconds for which a broker that did not answer is asked only when no other answers. */
+const SILENT_MS = 5 * METADATA_REFRESH_MS
 
 export interface ClusterView {
   readonly clusterId: string
@@ -74,7 +77,7 @@ export function createClusterView(transport: Transport, seeds: readonly Address[
         return metadata
       } catch (caught) {
         if (!(caught instanceof TidemarkError) || caught.reason !== 'LOG_UNAVAILABLE') throw caught
-        silentUntil.set(name, performance.now() + METADATA_SILENT_MS)
+        silentUntil.set(name, performance.now() + SILENT_MS)
         failure ??= caught
       }
     }

@@ -96,6 +96,7 @@ const PLACES: Readonly<Record<string, RegExp>> = {
   'hot-shots': /^services\/node\//,
   'prom-client': /^services\/node\//,
   pino: /^services\//,
+  '@elastic/ecs-pino-format': /^services\/node\/logger\.ts$/,
   zod: /^(services\/|streams\/snapshot\/manifest\.ts$)/,
   commander: /^services\/cli\//,
   'csv-parse': /^services\/cli\//,

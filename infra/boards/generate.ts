@@ -13,6 +13,7 @@ import { PROJECT_ROOT } from '../project-root.ts'
 import { BOARDS } from './boards.ts'
 import { METADATA_HEADER, datadogBoard, metadataRow } from './datadog.ts'
 import { grafanaBoard } from './grafana.ts'
+import { influxBoard } from './influx.ts'
 import { metricsPage } from './metrics-page.ts'
 
 /** Folders in which nothing else stands. */
@@ -37,6 +38,10 @@ export function generated(): ReadonlyMap<string, string> {
     ...BOARDS.map((board): [string, string] => [
       `infra/datadog/dashboards/${board.name}.json`,
       json(datadogBoard(board)),
+    ]),
+    ...BOARDS.slice(0, 2).map((board): [string, string] => [
+      `infra/influx/${board.name}.json`,
+      json(influxBoard(board)),
     ]),
     ...ALL_ALERTS.map((alert): [string, string] => [
       `infra/datadog/monitors/${alert.name}.json`,

@@ -54,6 +54,7 @@ describe('the configuration', () => {
       verifyMs: 24 * 3600 * 1000,
       snapshotS3Endpoint: undefined,
       logLevel: 'info',
+      logFormat: 'json',
       datadogHost: undefined,
       datadogUrl: undefined,
     })

@@ -2,7 +2,9 @@
  * What a node says: one line for each event that an operator cares about, none for a request. JSON for machines; plain lines
  * where a person looks on, because stdout is a terminal.
  */
+import { ecsFormat } from '@elastic/ecs-pino-format'
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
+import { VERSION } from './package-root.ts'
 
 export type { Logger } from 'pino'
 
@@ -23,7 +25,13 @@ export interface Output {
   write(line: string): unknown
 }
 
-export function createLogger(level: string, output: Output): Logger {
+export type LogFormat = 'json' | 'ecs'
+
+/** @param format - `ecs`: Elastic's Common Schema, for machines only; a terminal shows plain lines */
+export function createLogger(level: string, output: Output, format: LogFormat = 'json'): Logger {
+  const stream = output.isTTY === true ? plain(output) : { write: (line: string) => void output.write(line) }
+  if (format === 'ecs' && output.isTTY !== true)
+    return pino({ ...ecsFormat({ ...ECS, serviceVersion: VERSION }), level, redact: SECRETS }, stream)
   return pino(
     {
       level,
@@ -32,8 +40,17 @@ export function createLogger(level: string, output: Output): Logger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: levelName },
     },
-    output.isTTY === true ? plain(output) : { write: (line) => void output.write(line) },
+    stream,
   )
+}
+
+/** What names the service; without apmIntegration the library would look for an APM agent in the process. */
+const ECS = { serviceName: process.env['DD_SERVICE'] ?? 'tidemark', apmIntegration: false } as const
+
+/** Switches between what was set and `debug`. @returns the level from now on */
+export function toggleDebug(logger: Logger, configured: string): string {
+  logger.level = logger.level === configured ? 'debug' : configured
+  return logger.level
 }
 
 const levelName = (label: string): { readonly level: string } => ({ level: label })

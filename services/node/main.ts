@@ -1,17 +1,17 @@
 /** The process of a node: settings, signals and the end. `tidemark serve` calls it. */
 import { DRAIN_MS } from '../../streams/core/limits.ts'
 import { type Config, readConfig } from './config.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, toggleDebug } from './logger.ts'
 import { type RunningNode, startNode } from './node-process.ts'
 
 /**
  * Serves until a signal, Drain, a successor or a bug ends the process: SIGTERM and SIGINT drain and exit with 0, a second one exits
  * with 1 at once, as an unexpected exception does; a node that another process with its id has replaced drains and exits with 1.
- * Resolves when the node serves.
+ * SIGUSR2 switches the log between its level and `debug`. Resolves when the node serves.
  * @throws TidemarkError for what refuses the node
  */
 export async function serveNode(config: Config = readConfig()): Promise<RunningNode> {
-  const logger = createLogger(config.logLevel, process.stdout)
+  const logger = createLogger(config.logLevel, process.stdout, config.logFormat)
   const opening = new AbortController()
   let running: RunningNode | undefined
   let signals = 0
@@ -31,6 +31,10 @@ export async function serveNode(config: Config = readConfig()): Promise<RunningN
   }
   process.on('SIGTERM', () => end('SIGTERM'))
   process.on('SIGINT', () => end('SIGINT'))
+  process.on('SIGUSR2', () => {
+    const level = toggleDebug(logger, config.logLevel)
+    logger[level === 'silent' ? 'debug' : 'info'](`SIGUSR2: the log level is ${level} now`)
+  })
   process.on('uncaughtException', fatal)
   process.on('unhandledRejection', fatal)
 

@@ -7,7 +7,7 @@ import { addressText } from './address.ts'
 import { must } from '../../streams/core/assert.ts'
 import { callBegan, callEnded } from './call-meter.ts'
 import { type HttpServer, serveHttp } from './http.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, toggleDebug } from './logger.ts'
 import { type FakeMeasured, measuredFake } from './metrics/measured.fake.ts'
 import { METRIC_NAMES, prometheusName } from './metrics/catalogue.ts'
 import { createMetrics } from './metrics/prometheus.ts'
@@ -144,6 +144,27 @@ describe('the log of the node', () => {
     createLogger('info', output(false)).info({ keyspace: 'a' }, 'hello')
     expect(lines).to.have.length(1)
     expect(JSON.parse(lines[0] ?? '')).to.deep.include({ level: 'info', msg: 'hello', keyspace: 'a' })
+  })
+
+  it("is Elastic's Common Schema where that is asked for, with secrets hidden still", () => {
+    const logger = createLogger('info', output(false), 'ecs')
+    logger.error({ err: new Error('boom'), keyspace: 'a', password: 'hunter2' }, 'a bug')
+    const line = JSON.parse(lines[0] ?? '') as Record<string, unknown>
+    expect(line).to.include({ 'log.level': 'error', message: 'a bug', keyspace: 'a', password: '[Redacted]' })
+    expect(line).to.have.property('@timestamp')
+    expect(line['ecs.version']).to.be.a('string')
+    expect(JSON.stringify(line['error'] ?? line)).to.contain('boom')
+    createLogger('info', output(true), 'ecs').info('for people')
+    expect(lines[1]).to.match(/info {2}for people/)
+  })
+
+  it('says more, and less again, while the node runs', () => {
+    const logger = createLogger('info', output(false))
+    expect(toggleDebug(logger, 'info')).to.equal('debug')
+    logger.debug('now')
+    expect(toggleDebug(logger, 'info')).to.equal('info')
+    logger.debug('no more')
+    expect(lines).to.have.length(1)
   })
 
   it('is plain text on a terminal, with the stack of a bug alone', () => {

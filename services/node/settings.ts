@@ -144,7 +144,14 @@ export const SETTINGS = {
     'trace | debug | info | warn | error | fatal | silent',
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'must be a level of pino'),
     'info',
-    'the least level that is logged',
+    'the least level that is logged; SIGUSR2 switches a running node to debug and back',
+  ),
+  logFormat: setting(
+    'TIDEMARK_LOG_FORMAT',
+    'json | ecs',
+    z.enum(['json', 'ecs'], 'must be json or ecs'),
+    'json',
+    "form of the lines: pino's, or Elastic's Common Schema; on a terminal they are plain in any case",
   ),
   datadogHost: setting(
     'DD_AGENT_HOST',

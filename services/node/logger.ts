@@ -45,7 +45,7 @@ export function createLogger(level: string, output: Output, format: LogFormat = 
 }
 
 /** What names the service; without apmIntegration the library would look for an APM agent in the process. */
-const ECS = { serviceName: process.env['DD_SERVICE'] ?? 'tidemark', apmIntegration: false } as const
+const ECS = { serviceName: 'tidemark', apmIntegration: false } as const
 
 /** Switches between what was set and `debug`. @returns the level from now on */
 export function toggleDebug(logger: Logger, configured: string): string {

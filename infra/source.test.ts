@@ -1,5 +1,6 @@
 /** Runs the rules of source-rules.ts over the tree; each is also shown a planted bad source. */
 import { expect } from 'chai'
+import { failpointFaults } from './failpoint-rules.ts'
 import { readSources, SCRIPT } from './source-files.ts'
 import {
   FILE_LINES_LONG,
@@ -92,6 +93,10 @@ describe('the sources', () => {
         source('streams/store/rocksdb-binding.ts', "import { RocksLevel } from '@nxtedition/rocksdb'"),
       ],
     )
+  })
+
+  it('have a failpoint around every call that changes what outlives the process, or asks Kafka', () => {
+    expect(failpointFaults(all)).to.deep.equal([])
   })
 
   it('hold nothing left over', () => {

@@ -32,13 +32,15 @@ export interface S3ForTests {
   newBucket(): Promise<string>
 }
 
-interface RunningS3 {
+export interface RunningS3 {
   readonly endpoint: string
+  /** Buckets are the folders of its folder `buckets`. */
   readonly folder: string
   stop(): Promise<void>
 }
 
-const credentials = { accessKeyId: 'tidemark', secretAccessKey: randomBytes(16).toString('hex') }
+/** Of every server that this process starts. */
+export const credentials = { accessKeyId: 'tidemark', secretAccessKey: randomBytes(16).toString('hex') }
 
 /** Call it inside `describe`. */
 export function withS3(): S3ForTests {
@@ -46,7 +48,7 @@ export function withS3(): S3ForTests {
   before('an S3 server', async function () {
     this.timeout(ACQUIRE_MS_MAX)
     try {
-      running = await start(await s3Server())
+      running = await startS3(await s3Server())
     } catch (error) {
       if (!(error instanceof NoS3)) throw error
       skip(this, error.message)
@@ -73,7 +75,8 @@ export function withS3(): S3ForTests {
   }
 }
 
-async function start(program: string): Promise<RunningS3> {
+/** @param program - of `s3Server` */
+export async function startS3(program: string): Promise<RunningS3> {
   const [port = 0] = await freePorts(1)
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-s3-'))
   guard('dir', folder)

@@ -12,6 +12,7 @@ import { LOG_TIME_MAX } from '../core/limits.ts'
 import { encodeState, newState } from '../core/state.ts'
 import type { PartitionState } from '../core/state.ts'
 import type { LogRecord, LogTime, Offset } from '../core/types.ts'
+import { failpoint } from '../failpoint.ts'
 import type { Log } from '../log/log.ts'
 import { REPLICA_BOUNDS } from '../replica/bounds.ts'
 import { beginBuild, dropBuild } from '../replica/catalogue.ts'
@@ -86,7 +87,9 @@ class Replay {
   async finish(pace: (units: number) => Promise<void>): Promise<Recounted> {
     const batch = this.#store.batch()
     batch.put(metaKey(this.#prefix), encodeState(this.state))
-    this.#store.write(batch)
+    failpoint('recount.finish', () => {
+      this.#store.write(batch)
+    })
     const { next, rows, chain } = this.state
     const hasher = new ContentHasher({
       store: this.#store,
@@ -124,7 +127,9 @@ class Replay {
     const batch = this.#store.batch()
     work.flush(batch, this.#prefix)
     batch.put(metaKey(this.#prefix), encodeState(state))
-    this.#store.write(batch)
+    failpoint('recount.write', () => {
+      this.#store.write(batch)
+    })
     work.settle()
     this.#sessions.update(work.sessions())
     this.state = state

@@ -178,7 +178,9 @@ function builds(store: Store): readonly { readonly prefix: Prefix; readonly of: 
 export function quarantine(store: Store, topic: string, partition: Partition, why: string): void {
   const batch = store.batch()
   batch.put(ownKey('q', placeOf(topic, partition)), Buffer.from(why, 'utf8'))
-  store.write(batch, { sync: true })
+  failpoint('catalogue.quarantine', () => {
+    store.write(batch, { sync: true })
+  })
 }
 
 /** Why the replica is not served; undefined where it is. */

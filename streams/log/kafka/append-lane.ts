@@ -199,7 +199,7 @@ export function createAppendLane(
   return {
     async warm() {
       const calls = [...view.brokers.values()].map((broker) =>
-        channels.of(broker)?.call(metadataCall([]), KAFKA_REQUEST_MS),
+        failpoint('kafka.warm', () => channels.of(broker)?.call(metadataCall([]), KAFKA_REQUEST_MS)),
       )
       await Promise.allSettled([sessions.current(), ...calls])
     },

@@ -89,6 +89,7 @@ function partsOf(evidence: Evidence): readonly Part[] {
   const never = (evidence.history.entries.at(-1)?.seq ?? 0) + 1
   const parts: Part[] = []
   const sent = new Map<string, number>()
+  const applied = appliedContents(evidence)
   for (const operation of evidence.operations) {
     const { call } = operation.call
     const result = operation.answered?.result
@@ -96,7 +97,7 @@ function partsOf(evidence: Evidence): readonly Part[] {
     if (result?.status === 'failed') continue
     if (!isWrite(call)) {
       const output: SearchOutput = { told: false }
-      for (const write of foreignWrites(operation, evidence))
+      for (const write of foreignWrites(operation, evidence, applied))
         parts.push({ operation, end, write, read: undefined, output })
       for (const read of readsOf(call, result)) {
         const { row } = read
@@ -142,15 +143,32 @@ function readsOf(
   }
 }
 
-/** Of a record produced past the nodes: what it asks for, unless the log refused it for what it is. */
-function foreignWrites(operation: Operation, { truth }: Evidence): readonly WriteCall[] {
+/** Everything that some record of the log did. */
+function appliedContents({ truth }: Evidence): ReadonlySet<string> {
+  const found = new Set<string>()
+  for (const { records } of truth.partitions)
+    for (const { wanted, outcomes } of records)
+      for (const [at, outcome] of outcomes.entries())
+        if (outcome.status === 'applied') found.add(wanted[at]?.content ?? '')
+  return found
+}
+
+/**
+ * Of a record produced past the nodes: what it asks for, unless the log refused it for what it is. Where nobody was told its place, rubbish
+ * counts only if the log holds it.
+ */
+function foreignWrites(
+  operation: Operation,
+  { truth }: Evidence,
+  applied: ReadonlySet<string>,
+): readonly WriteCall[] {
   const placed = placeOf(operation)
   const told = placed === undefined ? undefined : truth.of(placed.partition).record(placed.offset)
   return (wantedOfCall(operation.call.call) ?? []).flatMap(({ content }, at) => {
     const outcome = told?.outcomes[at]
     const depends = ['VERSION_MISMATCH', 'NOT_A_NUMBER', 'NUMBER_OVERFLOW']
     if (outcome?.status === 'rejected' && !depends.includes(outcome.reason)) return []
-    if (told !== undefined && outcome === undefined) return []
+    if (told === undefined ? !applied.has(content) : outcome === undefined) return []
     const write = writeOf(content)
     return write === undefined ? [] : [write]
   })

@@ -257,7 +257,10 @@ func sum(before register, delta string) (string, string) {
 			return "", "NOT_A_NUMBER"
 		}
 	}
-	add, _ := new(big.Int).SetString(delta, 10)
+	add, isNumber := new(big.Int).SetString(delta, 10)
+	if !isNumber {
+		return "", "NOT_A_NUMBER"
+	}
 	total.Add(total, add)
 	if !total.IsInt64() {
 		return "", "NUMBER_OVERFLOW"

@@ -2,6 +2,8 @@ import { expect } from 'chai'
 import { eachRow } from '../../streams/sim/check/derive.fixture.ts'
 import { FAULTS } from '../../streams/sim/check/bad.fixture.ts'
 import { GOOD } from '../../streams/sim/check/good.fixture.ts'
+import { perfectHistory } from '../../streams/sim/check/perfect.fixture.ts'
+import { Prng } from '../../streams/core/testing/prng.ts'
 import { LIBERTIES } from '../../streams/sim/check/kept.fixture.ts'
 import type { Call, History } from '../../streams/sim/history.ts'
 import { linesOf } from './check-history.ts'
@@ -37,6 +39,13 @@ describe('the search per key', () => {
     const derived = good.flatMap((history) => LIBERTIES.flatMap(({ make }) => [...make(history)]))
     expect(derived.length).to.be.at.least(100)
     expect(await illegalOf([...good, ...derived])).to.equal(0)
+  })
+
+  it('explains histories that a workload makes, with answers lost, foreign records and rubbish', async () => {
+    const made = [1, 2, 3].map((seed) =>
+      perfectHistory(new Prng(seed), { calls: 300, clients: 4, partitions: 3 }),
+    )
+    expect(await illegalOf(made)).to.equal(0)
   })
 
   const isSearched = (call: Call): boolean =>

@@ -58,3 +58,11 @@ export function chainHash(scratch: ByteWriter, previous: Uint8Array, effects: Re
   writeEffects(scratch, effects)
   return hash('sha256', scratch.view(), 'buffer')
 }
+
+/** Whether rows with a time to live came, went or changed. */
+export const touchesExpiry = (effects: readonly RecordEffects[]): boolean =>
+  effects.some(({ changes }) =>
+    changes.some(
+      ({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0),
+    ),
+  )

@@ -8,7 +8,7 @@ import type { LogRecord, Offset, Partition } from '../core/types.ts'
 import type { Keyspace, KeyspaceInfo } from '../face.ts'
 import type { Log } from '../log/log.ts'
 import { beginBuild, knownPrefix, storedReplicas } from '../replica/catalogue.ts'
-import { openMemoryStore } from '../store/memory.ts'
+import { emptyDisk, openMemoryStore } from '../store/memory.ts'
 import {
   type ClusterNode,
   type TestCluster,
@@ -58,6 +58,16 @@ describe('keyspaces of a cluster', () => {
     cluster = openTestCluster({ partitions: 4 })
   })
   afterEach(() => cluster.dispose())
+
+  it('tells once that the list of replicas cannot be read, however often it looks', async () => {
+    const disk = emptyDisk()
+    await cluster.start('a', { store: openMemoryStore(disk) })
+    await until(() => isAtRest(cluster, 1), 'the node serves')
+    const { node, told } = nodeOf('a')
+    for (const entry of disk.chunks.flat()) disk.damaged.add(entry)
+    for (let looks = 0; looks < 3; looks++) await node.forgetKeyspace('default')
+    expect(told.filter((line) => line.includes('topics of the log'))).to.have.length(1)
+  })
 
   it('are set up by whoever creates them, once in each partition', async () => {
     await startAll('n1', 'n2', 'n3')

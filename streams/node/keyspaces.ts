@@ -35,6 +35,8 @@ export class Keyspaces {
   #map: ClusterMap | undefined
   #changing: Promise<unknown> = Promise.resolve()
   #looking: Promise<void> | undefined
+  /** Why the last look failed, of which was told. */
+  #blind = ''
 
   constructor(context: NodeContext) {
     this.#context = context
@@ -139,12 +141,19 @@ export class Keyspaces {
   /** Looks at the log: joined by whoever asks while one look is running. Never rejects. */
   look(): Promise<void> {
     this.#looking ??= this.#exclusively(() => this.#look())
-      .catch((caught: unknown) => {
-        const { reason, message } = TidemarkError.from(caught)
-        // The log tells of its own trouble; closing is none.
-        if (reason !== 'LOG_UNAVAILABLE' && reason !== 'NODE_DRAINING')
+      .then(
+        () => {
+          if (this.#blind !== '') this.#context.options.telemetry.recovered('the topics of the log are read')
+          this.#blind = ''
+        },
+        (caught: unknown) => {
+          const { reason, message } = TidemarkError.from(caught)
+          // The log tells of its own trouble; closing is none.
+          if (reason === 'LOG_UNAVAILABLE' || reason === 'NODE_DRAINING' || message === this.#blind) return
           this.#context.options.telemetry.trouble(`the topics of the log cannot be read: ${message}`)
-      })
+          this.#blind = message
+        },
+      )
       .finally(() => (this.#looking = undefined))
     return this.#looking
   }

@@ -10,7 +10,7 @@ import type { Freshness } from '../face.ts'
 import { DEFAULT_SETTINGS } from '../keyspace-settings.ts'
 import { LocalKeyspace } from '../keyspace.ts'
 import type { Log, LogBatch } from '../log/log.ts'
-import { openMemoryStore } from '../store/memory.ts'
+import { emptyDisk, openMemoryStore } from '../store/memory.ts'
 import type { Batch, Store } from '../store/store.ts'
 import { systemClock } from '../system.ts'
 import { getRow } from './read.ts'
@@ -58,6 +58,19 @@ describe('replica', () => {
   }
   afterEach(async () => {
     for (const { replica } of open.splice(0)) await replica.close()
+  })
+
+  it('stops for damage that a read finds, and has nothing due then', async () => {
+    const disk = emptyDisk()
+    const rig = rigOf({ store: openMemoryStore(disk) })
+    rig.script.append(puts(3))
+    await rig.caughtUp()
+    for (const entry of disk.chunks.flat()) disk.damaged.add(entry)
+    expect(() => getRow(rig.replica, Buffer.from('k1')))
+      .to.throw(TidemarkError)
+      .with.property('reason', 'PARTITION_STOPPED')
+    expect(rig.replica.stopped?.reason).to.equal('STORE_CORRUPT')
+    expect(rig.replica.nextDue()).to.equal(Infinity)
   })
 
   it('applies what the log holds, and goes on when more comes', async () => {

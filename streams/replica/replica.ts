@@ -12,7 +12,7 @@ import type { Observable, Subscription } from 'rxjs'
 import { applyRecord, partitionTime } from '../core/apply.ts'
 import { asBuffer } from '../core/bytes.ts'
 import { decodeRecord } from '../core/decode.ts'
-import type { RecordEffects } from '../core/effects.ts'
+import { touchesExpiry, type RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
 import type { Reason } from '../core/errors.ts'
 import { HistoryWriter } from '../core/history.ts'
@@ -33,6 +33,7 @@ import { REPLICA_BOUNDS, type ReplicaBounds } from './bounds.ts'
 import { Evidence, type Witness } from './evidence.ts'
 import { collectGarbage } from './garbage.ts'
 import { countApplied } from './apply-meter.ts'
+import { guardedStore } from './guarded-store.ts'
 import { loadWorkingSet } from './load.ts'
 import { RecentEffects } from './recent.ts'
 import { SessionCache } from './session-cache.ts'
@@ -102,7 +103,10 @@ export class Replica {
     this.keyspace = options.keyspace
     this.topic = options.topic
     this.prefix = options.prefix
-    this.store = options.store
+    this.store = guardedStore(options.store, (error) => {
+      this.stop(error)
+      return this.refusal()
+    })
     this.#log = options.log
     this.#clock = options.clock
     this.#telemetry = options.telemetry
@@ -200,8 +204,17 @@ export class Replica {
     }
   }
 
-  /** The log time at which the next row is due; Infinity when none is. */
+  /** The log time at which the next row is due; Infinity when none is, or when the replica has stopped. */
   nextDue(): number {
+    try {
+      return this.#firstDue()
+    } catch (caught) {
+      if (this.#stopped === undefined) throw caught
+      return Infinity
+    }
+  }
+
+  #firstDue(): number {
     if (this.#nextDue === undefined) {
       const cursor = this.store.cursor({ ...dueSpan(this.prefix, LOG_TIME_MAX * 2), values: false })
       const first = cursor.next(1)[0]
@@ -251,7 +264,7 @@ export class Replica {
     const state = { ...this.#state }
     const until = records.reduce<LogTime>((latest, record) => partitionTime(latest, record.time), state.time)
     const work = await loadWorkingSet(
-      { store: this.store, prefix: this.prefix, sessions: this.sessions, nextDue: this.nextDue() },
+      { store: this.store, prefix: this.prefix, sessions: this.sessions, nextDue: this.#firstDue() },
       state,
       commands,
       until,
@@ -379,10 +392,3 @@ export class Replica {
     )
   }
 }
-
-const touchesExpiry = (effects: readonly RecordEffects[]): boolean =>
-  effects.some(({ changes }) =>
-    changes.some(
-      ({ row, previous }) => row.expiresAt !== 0 || (previous !== undefined && previous.expiresAt !== 0),
-    ),
-  )

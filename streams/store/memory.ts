@@ -13,11 +13,22 @@ import type { Batch, Cursor, Entry, Range, Store } from './store.ts'
 const CHUNK_ENTRIES_MAX = 128
 
 /** Sorted by key, never empty, and not changed once it stands in a published list. */
-type Chunk = readonly Entry[]
+export type Chunk = readonly Entry[]
 
-export function openMemoryStore(): Store {
-  let chunks: readonly Chunk[] = []
-  let bytes = 0
+/** What outlives a store that was opened on it. Chunks are never changed: whoever keeps a list has the store as it was then. */
+export interface MemoryDisk {
+  chunks: readonly Chunk[]
+  bytes: number
+  /** Entries that cannot be read any more, as when their checksum is wrong. */
+  readonly damaged: WeakSet<Entry>
+}
+
+/** What whoever reads a damaged entry hears. */
+export const DAMAGE = 'a checksum of the store is wrong'
+
+export const emptyDisk = (): MemoryDisk => ({ chunks: [], bytes: 0, damaged: new WeakSet() })
+
+export function openMemoryStore(disk: MemoryDisk = emptyDisk()): Store {
   let closed = false
 
   const checkOpen = (): void => {
@@ -27,14 +38,14 @@ export function openMemoryStore(): Store {
   const getMany = (keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[] => {
     checkOpen()
     return keys.map((key) => {
-      const found = find(chunks, key)
-      return found === undefined ? undefined : found.value.slice()
+      const found = find(disk.chunks, key)
+      return found === undefined ? undefined : readable(disk, found).value.slice()
     })
   }
 
   const publish = (next: readonly Chunk[], byteChange: number): void => {
-    chunks = next
-    bytes += byteChange
+    disk.chunks = next
+    disk.bytes += byteChange
   }
 
   return {
@@ -42,7 +53,7 @@ export function openMemoryStore(): Store {
     getManyAsync: async (keys) => Promise.resolve(getMany(keys)),
     cursor(range) {
       checkOpen()
-      const cursor = openCursor(chunks, range)
+      const cursor = openCursor(disk, range)
       return {
         next(rows) {
           checkOpen()
@@ -59,25 +70,24 @@ export function openMemoryStore(): Store {
     write(batch) {
       checkOpen()
       assert(batch instanceof MemoryBatch, 'a batch of another store was written')
-      const { next, byteChange } = merge(chunks, batch.take())
+      const { next, byteChange } = merge(disk.chunks, batch.take())
       publish(next, byteChange)
     },
     drop(range) {
       checkOpen()
       const kept: Chunk[] = []
       let dropped = 0
-      for (const chunk of chunks) {
+      for (const chunk of disk.chunks) {
         const rest = chunk.filter((entry) => !inside(entry.key, range))
         if (rest.length > 0) kept.push(rest)
         for (const entry of chunk) if (inside(entry.key, range)) dropped += entryBytes(entry)
       }
       publish(kept, -dropped)
     },
-    approximateBytes: () => bytes,
+    approximateBytes: () => disk.bytes,
     measures: () => ({}),
     close: async () => {
       closed = true
-      chunks = []
       return Promise.resolve()
     },
   }
@@ -148,7 +158,8 @@ function merge(
   return { next, byteChange }
 }
 
-function openCursor(chunks: readonly Chunk[], range: Range): Cursor {
+function openCursor(disk: MemoryDisk, range: Range): Cursor {
+  const { chunks } = disk
   const reverse = range.reverse === true
   const step = reverse ? -1 : 1
   let snapshot: readonly Chunk[] | undefined = chunks
@@ -182,6 +193,7 @@ function openCursor(chunks: readonly Chunk[], range: Range): Cursor {
       while (entries.length < rows && read < SCAN_CHUNK_BYTES) {
         const entry = current()
         if (entry === undefined) break
+        readable(disk, entry)
         const value = range.values === false ? new Uint8Array(0) : entry.value.slice()
         entries.push({ key: entry.key.slice(), value })
         read += entry.key.length + value.length
@@ -198,6 +210,12 @@ function openCursor(chunks: readonly Chunk[], range: Range): Cursor {
       snapshot = undefined
     },
   }
+}
+
+/** @throws STORE_CORRUPT */
+function readable(disk: MemoryDisk, entry: Entry): Entry {
+  if (disk.damaged.has(entry)) throw new TidemarkError('STORE_CORRUPT', DAMAGE)
+  return entry
 }
 
 const entryBytes = (entry: Entry): number => entry.key.length + entry.value.length

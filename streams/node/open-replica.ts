@@ -120,7 +120,7 @@ function emptyReplica(context: NodeContext, opening: Opening, prefix: Prefix): R
 }
 
 function newReplica(context: NodeContext, opening: Opening, prefix: Prefix, state: PartitionState): Replica {
-  const { store, log, clock, telemetry } = context.options
+  const { store, log, clock, telemetry, bounds = {} } = context.options
   const { keyspace, topic } = opening
   const replica: Replica = new Replica({
     keyspace,
@@ -131,6 +131,7 @@ function newReplica(context: NodeContext, opening: Opening, prefix: Prefix, stat
     log,
     clock,
     telemetry,
+    bounds,
     witness: {
       differs(at) {
         context.equality.suspect(replica, at)

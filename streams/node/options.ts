@@ -2,6 +2,7 @@
 import type { Log } from '../log/log.ts'
 import type { Membership } from '../membership/membership.ts'
 import type { AskPeer, Clock, Random, Telemetry } from '../ports.ts'
+import type { ReplicaBounds } from '../replica/bounds.ts'
 import type { Store } from '../store/store.ts'
 import type { Bootstrap } from './open-replica.ts'
 
@@ -24,6 +25,8 @@ export interface NodeOptions {
   readonly dev: boolean
   /** By default SPARE_MS of limits.ts. */
   readonly spareMs?: number | undefined
+  /** How much of the past replicas keep; by default that of limits.ts. */
+  readonly bounds?: Partial<ReplicaBounds> | undefined
   /** Builds a replica from something better than the whole log; without it, or where it finds nothing, the log is replayed. */
   readonly bootstrap?: Bootstrap | undefined
   /** Asks other nodes what their replicas can be compared by; without it a replica that differs from others cannot be found out. */

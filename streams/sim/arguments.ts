@@ -12,11 +12,13 @@ export interface Arguments {
   /** Of one seed: only these faults, by number. */
   readonly faults: ReadonlySet<number> | undefined
   readonly calls: number | undefined
+  /** Stops at the first seed that fails. */
+  readonly first: boolean
   /** Least share of pairs of operation and fault that must have met, of a hundred. */
   readonly coverage: number
 }
 
-export const USAGE = `usage: npm run sim -- [--seed N | --seeds A..B | --minutes M] [--workers N] [--coverage PERCENT]
+export const USAGE = `usage: npm run sim -- [--seed N | --seeds A..B | --minutes M] [--workers N] [--coverage PERCENT] [--first]
                       with --seed: [--trace] [--faults none|N,N,…] [--calls N]`
 
 /** @throws Error that says what is wrong */
@@ -33,6 +35,7 @@ export function readArguments(given: readonly string[]): Arguments {
       calls: text,
       coverage: text,
       trace: { type: 'boolean' },
+      first: { type: 'boolean' },
     },
   })
   const { seed, seeds, minutes, faults } = values
@@ -46,6 +49,7 @@ export function readArguments(given: readonly string[]): Arguments {
     minutes: minutes === undefined ? Infinity : Number(minutes),
     workers: whole('workers', values.workers ?? '1'),
     trace: values.trace === true,
+    first: values.first === true,
     faults:
       faults === undefined
         ? undefined

@@ -8,6 +8,7 @@ import { newMeters } from '../meters.ts'
 import { openNode } from '../node.ts'
 import type { Telemetry } from '../ports.ts'
 import { Connection, noFaults, type ConnectionFaults } from './connection.ts'
+import type { ReplicaBounds } from '../replica/bounds.ts'
 import { DAMAGE } from '../store/memory.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Group } from './group.ts'
@@ -32,6 +33,8 @@ export interface MachineOptions {
   readonly id: string
   readonly partitions: number
   readonly replication: number
+  /** How much of the past its replicas keep. */
+  readonly bounds: ReplicaBounds
 }
 
 /** A process that serves. */
@@ -86,7 +89,7 @@ export class Machine {
   start(): void {
     this.wanted = true
     if (this.#life.alive) return
-    const { world, kafka, group, partitions, replication } = this.#options
+    const { world, kafka, group, partitions, replication, bounds } = this.#options
     const life = newLife(`${this.id}#${++this.#starts}`)
     this.#life = life
     this.complains = false
@@ -109,6 +112,7 @@ export class Machine {
       replication,
       dev: false,
       spareMs: 2000,
+      bounds,
     })
     opened.then(
       (node) => {

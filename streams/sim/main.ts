@@ -39,7 +39,7 @@ async function showSmallest(run: RunResult): Promise<void> {
   for (const line of trace.slice(-LINES_SHOWN)) say(`  ${line}`)
 }
 
-async function many({ from, to, minutes, workers, coverage }: Arguments): Promise<boolean> {
+async function many({ from, to, minutes, workers, coverage, first }: Arguments): Promise<boolean> {
   const began = Date.now()
   const tally = new Tally()
   let at = from
@@ -64,7 +64,7 @@ async function many({ from, to, minutes, workers, coverage }: Arguments): Promis
   )
   const missing = tally.missing(OPERATIONS)
   if (share < 100 && missing.length <= 40) say(`  never met: ${missing.join(', ')}`)
-  for (const { seed } of tally.failed.slice(0, SHRUNK_MAX)) {
+  for (const { seed } of tally.failed.slice(0, first ? 0 : SHRUNK_MAX)) {
     say(`\nseed ${seed}:`)
     await showSmallest(await simulate({ seed }))
   }

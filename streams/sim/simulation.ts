@@ -15,6 +15,7 @@ import { SimulatedKafka } from './kafka.ts'
 import { Machine } from './machine.ts'
 import { mixOf, nextCall } from './mix.ts'
 import { onCall } from './operator.ts'
+import { REPLICA_BOUNDS, type ReplicaBounds } from '../replica/bounds.ts'
 import { Recorder } from './recorder.ts'
 import { unrest } from './rest.ts'
 import { pairOf } from './tally.ts'
@@ -105,6 +106,7 @@ class Run {
       group: new Group(world),
       partitions: this.#partitions,
       replication: this.#replication,
+      bounds: boundsOf(this.#random),
     }
     const nodes = Math.max(2, this.#replication + this.#random.below(3))
     const machines = Array.from({ length: nodes }, (_, at) => new Machine({ ...shared, id: `n${at + 1}` }))
@@ -224,5 +226,19 @@ class Run {
   #meets(call: Call): void {
     const kind = operationKind(call)
     for (const fault of this.#injector.active) this.#met.add(pairOf(kind, fault))
+  }
+}
+
+/** Replicas of half of the runs keep so little of the past that watches fall out of it. */
+function boundsOf(random: Prng): ReplicaBounds {
+  if (random.chance(50)) return REPLICA_BOUNDS
+  const historyRecords = 1 + random.below(40)
+  return {
+    historyRecords,
+    historyBytes: random.pick([1000, 100_000]),
+    segmentBytes: random.pick([1, 200, 64_000]),
+    recentRecords: 1 + random.below(20),
+    recentBytes: random.pick([300, 100_000]),
+    tombstoneRecords: historyRecords + 1 + random.below(60),
   }
 }

@@ -41,6 +41,7 @@ export class BrokerPartition {
   readonly losses: { readonly from: number; readonly to: number }[] = []
   readonly #minInSync: number
   #entries: Stored[] = []
+  readonly #trimmed: LogRecord[] = []
   /** The end of the log of each broker. */
   readonly #ends: Map<number, number>
   #waiting: Waiting[] = []
@@ -150,6 +151,8 @@ export class BrokerPartition {
 
   trim(before: number): void {
     if (before <= this.start) return
+    for (const { record } of this.#entries.slice(0, before - this.start))
+      if (record !== undefined) this.#trimmed.push(record)
     this.#entries = this.#entries.slice(before - this.start)
     this.start = before
     this.#tell()
@@ -173,9 +176,9 @@ export class BrokerPartition {
     return last !== undefined && last.epoch !== epoch
   }
 
-  /** Everything that stands there, acknowledged. */
+  /** Everything that was ever acknowledged, what was trimmed included. */
   get records(): readonly LogRecord[] {
-    return this.slice(this.start, Infinity).records
+    return [...this.#trimmed, ...this.slice(this.start, Infinity).records]
   }
 
   /** Calls back at each change until the returned function is called. */

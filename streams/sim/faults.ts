@@ -215,6 +215,21 @@ const INJECT = {
     site.kafka.skew.set(broker, (fault.strength - 50) * 100)
     return () => site.kafka.skew.delete(broker)
   },
+  trim(site, fault) {
+    const { machines, kafka } = site
+    const at = fault.target % Math.max(1, kafka.topic(TOPIC)?.partitions.length ?? 0)
+    const live = machines.flatMap(({ running }) =>
+      (running?.node.replicas() ?? []).filter(
+        (one) => (one.partition as number) === at && one.state === 'live',
+      ),
+    )
+    // As an operator does who keeps what the replica that serves furthest behind still needs; with one copy alone nobody trims.
+    if (live.length < 2) return undefined
+    const before = Math.min(...live.map(({ next }) => next))
+    site.world.note(`partition ${at} is trimmed to ${before}`)
+    partitionOf(site, { ...fault, target: at })?.trim(before)
+    return undefined
+  },
   'disk-full'(site, fault) {
     const { disk } = machineOf(site, fault)
     disk.full = true
@@ -278,7 +293,10 @@ export function planFaults(random: Prng, withinMs: number): readonly Fault[] {
         strength: 1 + random.below(100),
       })
   }
-  return faults.sort((one, other) => one.at - other.at)
+  // What stands nowhere but on these disks must not be lost there: a trimmed log with its copies damaged cannot be built again.
+  const trims = faults.some(({ kind }) => kind === 'trim')
+  const kept = faults.filter(({ kind }) => !trims || (kind !== 'damage' && kind !== 'power-loss'))
+  return kept.sort((one, other) => one.at - other.at)
 }
 
 /** Lets them happen, and can end all at once. */

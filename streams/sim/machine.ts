@@ -9,12 +9,14 @@ import { openNode } from '../node.ts'
 import type { Telemetry } from '../ports.ts'
 import { Connection, noFaults, type ConnectionFaults } from './connection.ts'
 import type { ReplicaBounds } from '../replica/bounds.ts'
+import { bootstrapFrom } from '../snapshot/bootstrap.ts'
 import { DAMAGE } from '../store/memory.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Group } from './group.ts'
 import type { SimulatedKafka } from './kafka.ts'
 import { openSimulatedLog } from './log.ts'
 import { NodeClock } from './node-clock.ts'
+import { offersOf } from './peers.ts'
 import { newLife, type Life, type World } from './world.ts'
 
 export const CLUSTER = 'sim'
@@ -35,6 +37,8 @@ export interface MachineOptions {
   readonly replication: number
   /** How much of the past its replicas keep. */
   readonly bounds: ReplicaBounds
+  /** The process of another machine that serves. */
+  readonly processOf: (nodeId: string) => Running | undefined
 }
 
 /** A process that serves. */
@@ -89,7 +93,7 @@ export class Machine {
   start(): void {
     this.wanted = true
     if (this.#life.alive) return
-    const { world, kafka, group, partitions, replication, bounds } = this.#options
+    const { world, kafka, group, partitions, replication, bounds, processOf } = this.#options
     const life = newLife(`${this.id}#${++this.#starts}`)
     this.#life = life
     this.complains = false
@@ -97,22 +101,32 @@ export class Machine {
     const random = world.random(`names of ${life.name}`)
     const clock = this.#clock
     world.note(`${life.name} starts`)
+    const store = this.disk.open(life)
+    const telemetry = this.#telemetry(life)
     const opened = openNode({
       cluster: CLUSTER,
       nodeId: this.id,
       zone: '',
       log: openSimulatedLog(kafka, new Connection(world, life, this.connection)),
       logKind: 'memory',
-      store: this.disk.open(life),
+      store,
       membership: group.member(this.id, life),
       clock,
       random: { id: (bytes) => random.bytes(bytes).toString('base64url') },
-      telemetry: this.#telemetry(life),
+      telemetry,
       partitions,
       replication,
       dev: false,
       spareMs: 2000,
       bounds,
+      bootstrap: bootstrapFrom({
+        cluster: CLUSTER,
+        logIdentity: kafka.identity,
+        store,
+        offers: offersOf(world, life, processOf),
+        telemetry,
+        rest: () => clock.sleep(0),
+      }),
     })
     opened.then(
       (node) => {

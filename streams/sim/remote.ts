@@ -25,29 +25,7 @@ export function remoteKeyspace(
   name: string,
   wire: Wire,
 ): Keyspace {
-  /** Asks in the process, answers out of it; never settles when the process dies first. */
-  const call = <T>(ask: () => Promise<T>): Promise<T> =>
-    new Promise((resolve, reject) => {
-      const answer = (settle: () => void): void => {
-        if (life.alive) world.after(undefined, wire.delay(), settle)
-      }
-      world.after(undefined, wire.delay(), () => {
-        world.within(life, () => {
-          started(ask).then(
-            (value) => {
-              answer(() => {
-                resolve(value)
-              })
-            },
-            (cause: unknown) => {
-              answer(() => {
-                reject(TidemarkError.from(cause))
-              })
-            },
-          )
-        })
-      })
-    })
+  const call = callerOf(world, { life }, wire)
 
   /** Deadlines of clients are of the world, those of a node of its clock: what travels is the time that is left. */
   const local = <T extends { readonly deadline: number }>(options: T): T => ({
@@ -83,6 +61,32 @@ export function remoteKeyspace(
     },
   }
 }
+
+/** Asks in the process, answers out of it; never settles when the process dies first. */
+export const callerOf =
+  (world: World, { life }: Pick<RemoteNode, 'life'>, wire: Wire) =>
+  <T>(ask: () => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const answer = (settle: () => void): void => {
+        if (life.alive) world.after(undefined, wire.delay(), settle)
+      }
+      world.after(undefined, wire.delay(), () => {
+        world.within(life, () => {
+          started(ask).then(
+            (value) => {
+              answer(() => {
+                resolve(value)
+              })
+            },
+            (cause: unknown) => {
+              answer(() => {
+                reject(TidemarkError.from(cause))
+              })
+            },
+          )
+        })
+      })
+    })
 
 /** A throw of the question itself is its answer. */
 const started = async <T>(ask: () => Promise<T>): Promise<T> => ask()

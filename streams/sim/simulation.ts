@@ -107,9 +107,13 @@ class Run {
       partitions: this.#partitions,
       replication: this.#replication,
       bounds: boundsOf(this.#random),
+      processOf: (id: string) => machines.find((machine) => machine.id === id)?.running,
     }
     const nodes = Math.max(2, this.#replication + this.#random.below(3))
-    const machines = Array.from({ length: nodes }, (_, at) => new Machine({ ...shared, id: `n${at + 1}` }))
+    const machines: readonly Machine[] = Array.from(
+      { length: nodes },
+      (_, at) => new Machine({ ...shared, id: `n${at + 1}` }),
+    )
     for (const { connection } of machines) Object.assign(connection, calm())
     world.onCrash = (life, cause) => {
       machines.find((machine) => machine.owns(life))?.crashed(cause)

@@ -17,11 +17,13 @@ export interface BootstrapParts {
   readonly store: Store
   readonly offers: CopyOffers
   readonly telemetry: Telemetry
+  /** As in install.ts. */
+  readonly rest?: (() => Promise<void>) | undefined
 }
 
 /** Resolves with the replica in the store, or without having done anything where the log is short or no copy is good. */
 export const bootstrapFrom =
-  ({ cluster, logIdentity, store, offers, telemetry }: BootstrapParts): Bootstrap =>
+  ({ cluster, logIdentity, store, offers, telemetry, rest }: BootstrapParts): Bootstrap =>
   async ({ topic, partition, offsets, sources, signal }) => {
     if (!wantsCopy(offsets)) return
     const wanted = {
@@ -39,6 +41,7 @@ export const bootstrapFrom =
       offers: offers(topic.topic, partition, sources),
       telemetry,
       signal,
+      rest,
     })
   }
 
@@ -52,6 +55,7 @@ export interface BootstrapOptions {
   readonly telemetry: Telemetry
   readonly signal: AbortSignal
   readonly onProgress?: (entries: number, bytes: number) => void
+  readonly rest?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -59,7 +63,7 @@ export interface BootstrapOptions {
  * @returns undefined where no offer was good: the replica is as it was. @throws CANCELLED by the signal, DISK_FULL
  */
 export async function bootstrapReplica(options: BootstrapOptions): Promise<Installed | undefined> {
-  const { store, wanted, offers, telemetry, signal } = options
+  const { store, wanted, offers, telemetry, signal, rest } = options
   const { topic, partition } = wanted
   const { counts, tallies, levels } = telemetry.meters
   let failed = false
@@ -71,7 +75,7 @@ export async function bootstrapReplica(options: BootstrapOptions): Promise<Insta
         counts['restore.copy.bytes'] += bytes
         options.onProgress?.(entries, bytes)
       }
-      const installed = await installCopy({ store, wanted, copy, signal, onProgress }).finally(() => {
+      const installed = await installCopy({ store, wanted, copy, signal, onProgress, rest }).finally(() => {
         levels['restore.copies.running'] -= 1
       })
       tallies['restore.copies'].add('installed')

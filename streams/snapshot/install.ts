@@ -33,6 +33,8 @@ export interface InstallOptions {
   readonly onProgress?: (entries: number, bytes: number) => void
   /** Ends the install; the replica stays as it was. */
   readonly signal?: AbortSignal
+  /** Lets others have the thread; by default a turn of the event loop. */
+  readonly rest?: (() => Promise<void>) | undefined
 }
 
 export interface Installed {
@@ -46,7 +48,7 @@ export interface Installed {
  * @throws SNAPSHOT_CORRUPT, SNAPSHOT_FOREIGN, LOG_TRIMMED, DISK_FULL, CANCELLED, and whatever the copy throws
  */
 export async function installCopy(options: InstallOptions): Promise<Installed> {
-  const { store, wanted, copy, onProgress, signal } = options
+  const { store, wanted, copy, onProgress, signal, rest = oneTurn } = options
   const install = new Install(store, wanted)
   let bytes = 0
   try {
@@ -56,7 +58,7 @@ export async function installCopy(options: InstallOptions): Promise<Installed> {
       bytes += chunk.length
       onProgress?.(install.entries, bytes)
       // A copy that is at hand would keep this thread for itself.
-      await new Promise((resolve) => setImmediate(resolve))
+      await rest()
     }
     const header = install.finish()
     return { header, entries: install.entries, bytes }
@@ -65,6 +67,8 @@ export async function installCopy(options: InstallOptions): Promise<Installed> {
     throw caught
   }
 }
+
+const oneTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 class Install {
   readonly #store: Store

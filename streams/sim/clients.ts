@@ -5,10 +5,9 @@
 import { CATALOGUE, isReason } from '../core/catalogue.ts'
 import type { Prng } from '../core/testing/prng.ts'
 import { wantedOfForeign } from './check/asked.ts'
-import type { At, Call, ForeignCall, Result, RowSeen } from './history.ts'
+import type { At, Call, ForeignCall, Result } from './history.ts'
 import type { SimulatedKafka } from './kafka.ts'
 import { KEYSPACE, type Machine, type Running } from './machine.ts'
-import type { Facts } from './mix.ts'
 import { perform, type Asked, type NodeCall } from './perform.ts'
 import type { Recorder } from './recorder.ts'
 import { remoteKeyspace } from './remote.ts'
@@ -28,58 +27,52 @@ export interface ClientOptions {
   readonly machines: readonly Machine[]
   readonly kafka: SimulatedKafka
   readonly name: string
-  readonly partitions: number
   /** What strangers have written. */
   readonly known: Set<string>
+  /** Told where a watch stood when it ended. */
+  readonly watched: (positions: readonly At[]) => void
   /** Told before each attempt. */
   readonly asks: (call: Call) => void
 }
 
-export class SimulatedClient implements Facts {
+export class SimulatedClient {
   readonly name: string
-  readonly partitions: number
-  readonly seen = new Map<number, number>()
-  readonly rows = new Map<string, RowSeen>()
-  readonly written: At[] = []
   readonly #options: ClientOptions
   readonly #random: Prng
   readonly #watching: Watching
-  #sequence = 0
 
   constructor(options: ClientOptions) {
     this.#options = options
     this.name = options.name
-    this.partitions = options.partitions
     this.#random = options.world.random(`client ${options.name}`)
-    this.#watching = new Watching(options.recorder, () => {
+    const ask = (): Asked | undefined => {
       const running = this.#choose()
       return running === undefined ? undefined : this.#asked(running, options.world.now + CALL_MS)
-    })
+    }
+    this.#watching = new Watching(options.recorder, ask, options.watched)
   }
 
-  requestId = (): string => `${this.name}/${this.#sequence++}`
-
-  async call(call: Call): Promise<void> {
+  /** @returns the last answer; undefined when none came */
+  async call(call: Call): Promise<Result | undefined> {
     const { world, asks, kafka, recorder } = this.#options
     switch (call.kind) {
       case 'watch':
         asks(call)
         this.#watching.start(call)
-        return
+        return undefined
       case 'cut':
         asks(call)
         this.#watching.cut()
-        return
+        return undefined
       case 'foreign':
       case 'rubbish':
-        if (this.#isAmbiguous(call)) return
+        if (this.#isAmbiguous(call)) return undefined
         asks(call)
-        await this.#within(world.now + ATTEMPT_MS, (answered) => {
+        return this.#within(world.now + ATTEMPT_MS, (answered) => {
           produce(kafka, recorder, this.name, call, answered)
         })
-        return
       default:
-        await this.#ask(call)
+        return this.#ask(call)
     }
   }
 
@@ -100,18 +93,21 @@ export class SimulatedClient implements Facts {
   }
 
   /** Asks until somebody answers, or the time is over. */
-  async #ask(call: NodeCall): Promise<void> {
+  async #ask(call: NodeCall): Promise<Result | undefined> {
     const { world } = this.#options
+    let last: Result | undefined
     const end = world.now + CALL_MS
     while (world.now < end) {
       const running = this.#choose()
       if (running !== undefined) {
         const result = await this.#attempt(running, call, Math.min(end, world.now + ATTEMPT_MS))
-        if (result !== undefined) this.#note(result)
-        if (result !== undefined && !again(result)) return
+        // An attempt that nobody answered may still have been heard.
+        last = result ?? { status: 'unknown', reason: 'DEADLINE_EXCEEDED' }
+        if (!again(last)) return last
       }
       await world.sleep(this.#random.below(REST_MS))
     }
+    return last
   }
 
   #choose(): (Running & { readonly id: string }) | undefined {
@@ -154,22 +150,6 @@ export class SimulatedClient implements Facts {
         answered(result)
       })
     })
-  }
-
-  #note(result: Result): void {
-    if (result.status !== 'ok') return
-    const { answer } = result
-    const see = (partition: number, offset: number | undefined): void => {
-      if (offset !== undefined && offset > (this.seen.get(partition) ?? -1)) this.seen.set(partition, offset)
-    }
-    if (answer.kind === 'written') {
-      see(answer.partition, answer.offset)
-      if (answer.offset !== undefined)
-        this.written.push({ partition: answer.partition, offset: answer.offset })
-    }
-    if (answer.kind !== 'rows') return
-    for (const { partition, applied } of answer.shown) see(partition, applied)
-    for (const row of answer.rows) if (row !== null) this.rows.set(row.key, row)
   }
 }
 

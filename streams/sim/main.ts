@@ -1,7 +1,7 @@
 /** `npm run sim`: runs seeds, and tells of each that fails how to run it again. */
 import { readArguments, USAGE, type Arguments } from './arguments.ts'
 import { describeFault } from './faults.ts'
-import { OPERATIONS } from './mix.ts'
+import { OPERATION_KINDS } from './coverage.ts'
 import { runSeeds } from './runner.ts'
 import { command, shrink } from './shrink.ts'
 import { simulate, type RunResult } from './simulation.ts'
@@ -56,13 +56,13 @@ async function many({ from, to, minutes, workers, coverage, first }: Arguments):
     const text = `${tally.runs} seeds, ${tally.failed.length} failed, ${Math.round((shownAt - began) / 1000)} s`
     if (process.stderr.isTTY) process.stderr.write(`\r${text}  `)
   })
-  const share = tally.coverage(OPERATIONS)
+  const share = tally.coverage(OPERATION_KINDS)
   say(
     `${tally.runs} seeds from ${from} in ${Math.round((Date.now() - began) / 1000)} s: ${tally.failed.length} failed; ` +
       `${tally.operations} operations, ${tally.events} events, ${(tally.virtualMs / 3_600_000).toFixed(1)} virtual hours, ` +
       `${tally.helped} disks replaced; ${share.toFixed(1)} % of all pairs of operation and fault met`,
   )
-  const missing = tally.missing(OPERATIONS)
+  const missing = tally.missing(OPERATION_KINDS)
   if (share < 100 && missing.length <= 40) say(`  never met: ${missing.join(', ')}`)
   for (const { seed } of tally.failed.slice(0, first ? 0 : SHRUNK_MAX)) {
     say(`\nseed ${seed}:`)

@@ -1,6 +1,5 @@
 /** Copies of replicas that nodes of a world give each other, over a connection that takes time and breaks with its process. */
 import { TidemarkError } from '../core/errors.ts'
-import type { MapNode } from '../core/cluster-map.ts'
 import type { CopyOffer, CopyOffers } from '../ports.ts'
 import { KEYSPACE, type Running } from './machine.ts'
 import { callerOf } from './remote.ts'
@@ -16,7 +15,7 @@ export const offersOf = (
   processOf: (nodeId: string) => Running | undefined,
 ): CopyOffers =>
   async function* (_topic, partition, peers): AsyncGenerator<CopyOffer> {
-    for (const { nodeId } of peers as readonly MapNode[]) {
+    for (const { nodeId } of peers) {
       const peer = processOf(nodeId)
       if (peer === undefined) continue
       const call = callerOf(world, peer, { delay: () => 0.5 })

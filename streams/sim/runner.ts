@@ -22,7 +22,7 @@ export async function runSeeds(
   for (let seed = next(); seed !== undefined; seed = next()) told(await reportOf(seed))
 }
 
-const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url))
+const WORKER = fileURLToPath(new URL('./worker.child.js', import.meta.url))
 
 function inProcess(next: () => number | undefined, told: (report: Report) => void): Promise<void> {
   return new Promise((resolve, reject) => {

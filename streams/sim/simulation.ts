@@ -5,21 +5,23 @@
  *
  * In every fourth seed nobody waits for the faults to end: what is checked is what stands in the middle of them.
  */
+import { partitionOf } from '../core/partitioner.ts'
 import type { Prng } from '../core/testing/prng.ts'
 import { SimulatedClient } from './clients.ts'
+import { OPERATION_KINDS } from './coverage.ts'
 import { calm, Injector, planFaults, type Fault, type Site } from './faults.ts'
 import { Group } from './group.ts'
 import { harvest } from './harvest.ts'
 import { operationKind, type Call, type History } from './history.ts'
 import { SimulatedKafka } from './kafka.ts'
 import { Machine } from './machine.ts'
-import { mixOf, nextCall } from './mix.ts'
 import { onCall } from './operator.ts'
 import { REPLICA_BOUNDS, type ReplicaBounds } from '../replica/bounds.ts'
 import { Recorder } from './recorder.ts'
 import { unrest } from './rest.ts'
 import { pairOf } from './tally.ts'
 import { verdict } from './verdict.ts'
+import { Workload } from './workload.ts'
 import { World } from './world.ts'
 
 /** Virtual milliseconds until a new cluster is at rest, until clients are done, and until all is at rest once the faults have ended. */
@@ -189,12 +191,18 @@ class Run {
   // ---- clients ----
 
   #work(): { readonly done: boolean } {
-    let left = 1 + this.#random.below(4)
-    for (let at = left; at > 0; at--)
-      void this.#client(
-        `c${at}`,
-        Math.min(20 + this.#random.below(60), this.#options.calls ?? Infinity),
-      ).then(() => (left -= 1))
+    const random = this.#world.random('workload')
+    const kinds = OPERATION_KINDS.filter(() => random.chance(70))
+    const workload = new Workload(random, {
+      partitions: this.#partitions,
+      partitionOf: (key) => partitionOf(Buffer.from(key, 'latin1'), this.#partitions, { kind: 'key' }),
+      ...(kinds.length === 0 ? {} : { kinds }),
+    })
+    // Many at once write packs together, few get far.
+    const count = 1 + random.below(random.pick([4, 12]))
+    const calls = Math.min(20 + random.below(Math.ceil(200 / count)), this.#options.calls ?? Infinity)
+    let left = count
+    for (let at = 1; at <= count; at++) void this.#client(`c${at}`, calls, workload).then(() => (left -= 1))
     return {
       get done() {
         return left === 0
@@ -202,27 +210,31 @@ class Run {
     }
   }
 
-  async #client(name: string, calls: number): Promise<void> {
+  async #client(name: string, calls: number, workload: Workload): Promise<void> {
     const world = this.#world
-    const random = world.random(`workload of ${name}`)
+    const random = world.random(`pauses of ${name}`)
     const client = new SimulatedClient({
       world,
       recorder: this.#recorder,
       machines: this.#site.machines,
       kafka: this.#site.kafka,
-      partitions: this.#partitions,
       known: this.#known,
       name,
+      watched: (positions) => {
+        workload.ended({ positions })
+      },
       asks: (call) => {
         this.#meets(call)
       },
     })
-    const mix = mixOf(random)
+    const restMs = random.pick([5, 50, 500])
     const end = world.now + CLIENT_MS
     for (let n = 0; n < calls && world.now < end; n++) {
-      await world.sleep(random.below(random.pick([5, 50, 500])))
+      await world.sleep(random.below(restMs))
       this.#operations += 1
-      await client.call(nextCall(random, mix, client))
+      const call = workload.next(name)
+      const result = await client.call(call)
+      if (result !== undefined) workload.learn(name, call, result)
     }
     client.end()
   }

@@ -1,5 +1,5 @@
 /** The watches of one client: some run beside its calls; one that fails goes on from where it was, on whatever node is asked next. */
-import type { WatchCall } from './history.ts'
+import type { At, WatchCall } from './history.ts'
 import { performWatch, type Asked, type RunningWatch } from './perform.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -18,11 +18,13 @@ export class Watching {
   readonly #recorder: Recorder
   /** A node that could serve it now. */
   readonly #ask: () => Asked | undefined
+  readonly #ended: (positions: readonly At[]) => void
   readonly #followed: Followed[] = []
 
-  constructor(recorder: Recorder, ask: () => Asked | undefined) {
+  constructor(recorder: Recorder, ask: () => Asked | undefined, ended: (positions: readonly At[]) => void) {
     this.#recorder = recorder
     this.#ask = ask
+    this.#ended = ended
   }
 
   start(call: WatchCall, resumed = 0): void {
@@ -33,6 +35,7 @@ export class Watching {
     const followed = { call, running, resumed }
     this.#followed.push(followed)
     void running.ended.then(({ status }) => {
+      this.#ended(running.positions)
       const at = this.#followed.indexOf(followed)
       if (at < 0) return
       this.#followed.splice(at, 1)

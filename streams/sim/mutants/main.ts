@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { MUTANTS } from './mutants.ts'
 
 const SEEDS_MAX = 400
-const HOOK = new URL('./hook.js', import.meta.url).href
+const HOOK = new URL('./hook.child.js', import.meta.url).href
 const SIMULATOR = fileURLToPath(new URL('../main.js', import.meta.url))
 
 const say = (line: string): void => {

@@ -63,12 +63,6 @@ export const MUTANTS: readonly Mutant[] = [
     'return livesMs === 0 ? 0 : Date.now() + livesMs;',
   ),
   mutant(
-    'a row that is due still holds for conditions',
-    'core/apply.js',
-    'if (row.expiresAt === 0 || row.expiresAt > context.time)',
-    'if (true)',
-  ),
-  mutant(
     'rows expire one millisecond late',
     'core/working-set.js',
     'if (due === undefined || due.at > time)',
@@ -85,12 +79,6 @@ export const MUTANTS: readonly Mutant[] = [
     'core/apply.js',
     'time > before && time <= LOG_TIME_MAX ? time : before',
     'time <= LOG_TIME_MAX ? time : before',
-  ),
-  mutant(
-    'the epoch of ticks is not looked at',
-    'core/apply.js',
-    'if (command.epoch !== state.epoch)',
-    'if (false)',
   ),
   mutant(
     'a key in a wrong partition is applied',

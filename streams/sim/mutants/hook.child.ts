@@ -4,5 +4,5 @@ import { register } from 'node:module'
 const at = process.argv.indexOf('--mutant')
 if (at >= 0) {
   const [, number] = process.argv.splice(at, 2)
-  register('./loader.js', { parentURL: import.meta.url, data: Number(number) })
+  register('./loader.child.js', { parentURL: import.meta.url, data: Number(number) })
 }

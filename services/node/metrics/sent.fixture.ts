@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createSnapshot } from '../../cli/snapshot-create.ts'
 import { connect } from '../../client/connect.ts'
 import { type NodeProcess, startNode } from '../process.fixture.ts'
@@ -63,5 +64,6 @@ async function showing({ httpAddress }: NodeProcess, text: string): Promise<stri
     const response = await fetch(`http://${httpAddress}/metrics`)
     const shown = await response.text()
     if (shown.includes(text)) return shown
+    await sleep(200)
   }
 }

@@ -7,7 +7,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createSnapshot } from '../../cli/snapshot-create.ts'
 import { connect } from '../../client/connect.ts'
+import { TidemarkError } from '../../../streams/core/errors.ts'
 import { type NodeProcess, startNode } from '../process.fixture.ts'
+
+const LOOK_MS = 200
+const TRIES_MAX = 100
 
 export interface Heard {
   /** Names in DogStatsD. */
@@ -33,17 +37,19 @@ export async function hearNode(settings: Readonly<Record<string, string>>): Prom
     DD_DOGSTATSD_URL: `udp://127.0.0.1:${addressOf(agent)}`,
     ...settings,
   }
+  let running: NodeProcess | undefined
   try {
-    const first = await startNode(all)
-    await use(first)
-    await first.end('SIGTERM')
+    running = await startNode(all)
+    await use(running)
+    await running.end('SIGTERM')
     // The next one finds the snapshot.
-    const node = await startNode(all)
-    await use(node)
-    const shown = await showing(node, 'tidemark_snapshot_last_age_seconds{')
-    await node.end('SIGTERM')
+    running = await startNode(all)
+    await use(running)
+    const shown = await showing(running, 'tidemark_snapshot_last_age_seconds{')
+    await running.end('SIGTERM')
     return { sent, shown }
   } finally {
+    await running?.end('SIGKILL')
     agent.close()
     await rm(folder, { recursive: true, force: true })
   }
@@ -51,12 +57,20 @@ export async function hearNode(settings: Readonly<Record<string, string>>): Prom
 
 const addressOf = (socket: Socket): number => socket.address().port
 
-async function use({ address }: NodeProcess): Promise<void> {
+async function use({ address }: NodeProcess): Promise<unknown> {
   const client = connect({ server: address })
   await client.put('a', '1')
   await client.get('a')
   await client.close()
-  await createSnapshot(address, 0, { onProgress: () => undefined, onTrouble: () => undefined })
+  // The map comes after the node is ready; until then nobody is known to serve.
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await createSnapshot(address, 0, { onProgress: () => undefined, onTrouble: () => undefined })
+    } catch (caught) {
+      if (TidemarkError.from(caught).reason !== 'PARTITION_RESTORING' || tries === TRIES_MAX) throw caught
+      await sleep(LOOK_MS)
+    }
+  }
 }
 
 async function showing({ httpAddress }: NodeProcess, text: string): Promise<string> {
@@ -64,6 +78,6 @@ async function showing({ httpAddress }: NodeProcess, text: string): Promise<stri
     const response = await fetch(`http://${httpAddress}/metrics`)
     const shown = await response.text()
     if (shown.includes(text)) return shown
-    await sleep(200)
+    await sleep(LOOK_MS)
   }
 }

@@ -115,6 +115,17 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
     }
   }
 
+  /** Each question may go to another broker, and one that answers after another may know less. */
+  const newlyMade = async (topic: string, valueBytesMax: number): Promise<TopicDescription> => {
+    const deadline = performance.now() + KAFKA_ADMIN_MS
+    while (performance.now() < deadline) {
+      await until(topic, (found) => found?.partitions.every(({ leader }) => leader >= 0) === true)
+      const made = await describeTopic(topic, valueBytesMax)
+      if (made !== undefined) return made
+    }
+    throw new TidemarkError('LOG_UNAVAILABLE', `The topic ${topic} was deleted while it was created.`)
+  }
+
   return {
     async createTopic(topic, settings) {
       try {
@@ -126,11 +137,7 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
       } catch (caught) {
         if (codeOf(caught) !== 'TOPIC_ALREADY_EXISTS') throw creationFailed(caught, topic, settings)
       }
-      await until(topic, (found) => found?.partitions.every(({ leader }) => leader >= 0) === true)
-      const made = await describeTopic(topic, settings.valueBytesMax)
-      if (made === undefined) {
-        throw new TidemarkError('LOG_UNAVAILABLE', `The topic ${topic} was deleted while it was created.`)
-      }
+      const made = await newlyMade(topic, settings.valueBytesMax)
       // A leader that the metadata names may still be taking over.
       await Promise.all(Array.from({ length: made.partitions }, (_, n) => offsets.of(topic, partition(n))))
       if (made.partitions !== settings.partitions) {

@@ -315,7 +315,7 @@ describe('tidemark (command line)', () => {
 
     it('gives up at its deadline', async () => {
       server.delayMs = 5000
-      const ran = await tidemark(['put', 'a', '1', '--timeout', '200ms'])
+      const ran = await tidemark(['put', 'a', '1', '--timeout', '2s'])
       expect(ran.err).to.contain('whether the write was applied is unknown (DEADLINE_EXCEEDED;')
       expect(ran.code).to.equal(6)
     })

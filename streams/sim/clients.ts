@@ -18,6 +18,8 @@ import type { World } from './world.ts'
 /** Milliseconds for one answer, and for all attempts of one call. */
 const ATTEMPT_MS = 1500
 const CALL_MS = 8000
+/** Milliseconds for the answer to one who asks once: longer than a node tries to append. */
+const PATIENT_MS = 30_000
 /** Milliseconds between two attempts at most. */
 const REST_MS = 100
 
@@ -40,11 +42,14 @@ export class SimulatedClient {
   readonly #options: ClientOptions
   readonly #random: Prng
   readonly #watching: Watching
+  /** It asks once and waits long: what it is told then is all that it hears of a call. */
+  readonly #asksOnce: boolean
 
   constructor(options: ClientOptions) {
     this.#options = options
     this.name = options.name
     this.#random = options.world.random(`client ${options.name}`)
+    this.#asksOnce = this.#random.chance(25)
     const ask = (): Asked | undefined => {
       const running = this.#choose()
       return running === undefined ? undefined : this.#asked(running, options.world.now + CALL_MS)
@@ -96,14 +101,15 @@ export class SimulatedClient {
   async #ask(call: NodeCall): Promise<Result | undefined> {
     const { world } = this.#options
     let last: Result | undefined
-    const end = world.now + CALL_MS
+    const end = world.now + (this.#asksOnce ? PATIENT_MS : CALL_MS)
     while (world.now < end) {
       const running = this.#choose()
       if (running !== undefined) {
-        const result = await this.#attempt(running, call, Math.min(end, world.now + ATTEMPT_MS))
+        const deadline = this.#asksOnce ? end : Math.min(end, world.now + ATTEMPT_MS)
+        const result = await this.#attempt(running, call, deadline)
         // An attempt that nobody answered may still have been heard.
         last = result ?? { status: 'unknown', reason: 'DEADLINE_EXCEEDED' }
-        if (!again(last)) return last
+        if (this.#asksOnce || !again(last)) return last
       }
       await world.sleep(this.#random.below(REST_MS))
     }

@@ -7,13 +7,15 @@ import type { Site } from './faults.ts'
 import { KEYSPACE, TOPIC, type Machine } from './machine.ts'
 import { toRowSeen } from './perform.ts'
 
+/** @param wrong - told where a replica cannot be read and counts as whole all the same */
 export async function harvest(
   { machines, kafka }: Site,
   entries: readonly Entry[],
   partitions: number,
+  wrong: (sentence: string) => void,
 ): Promise<History> {
   const replicas: ReplicaDump[] = []
-  for (const machine of machines) replicas.push(...(await dumps(machine)))
+  for (const machine of machines) replicas.push(...(await dumps(machine, wrong)))
   return {
     keyspace: { name: KEYSPACE, partitions, separator: '' },
     entries,
@@ -30,7 +32,10 @@ function logOf(partition: BrokerPartition | undefined): readonly LogRecord[] {
   return [...records, { ...encodeBarrier(), offset: offset(end - 1), time: last?.time ?? logTime(0) }]
 }
 
-async function dumps({ id, running }: Machine): Promise<readonly ReplicaDump[]> {
+async function dumps(
+  { id, running }: Machine,
+  wrong: (sentence: string) => void,
+): Promise<readonly ReplicaDump[]> {
   const found: ReplicaDump[] = []
   for (const { keyspace, partition, next, chainHash: chain, state } of running?.node.replicas() ?? []) {
     if (keyspace !== KEYSPACE || state !== 'live' || running === undefined) continue
@@ -41,8 +46,12 @@ async function dumps({ id, running }: Machine): Promise<readonly ReplicaDump[]> 
         .keyspace(KEYSPACE)
         .scan({ consistency: 'eventual', deadline: Infinity, range, partitions: [partition] })
       for await (const some of scan.rows) rows.push(...some.map(toRowSeen))
-    } catch {
-      // Damage that nobody had read before: it has stopped now.
+    } catch (caught) {
+      // Damage that nobody had read before: it must have stopped now.
+      const stands = running.node
+        .replicas()
+        .some((one) => one.partition === partition && one.state === 'live')
+      if (stands) wrong(`${id} cannot read partition ${partition}, and serves it: ${String(caught)}`)
       continue
     }
     found.push({ node: id, partition, next, chain, rows })

@@ -43,7 +43,9 @@ async function many({ from, to, minutes, workers, coverage, first }: Arguments):
   const began = Date.now()
   const tally = new Tally()
   let at = from
-  const next = (): number | undefined => (at > to || Date.now() - began > minutes * 60_000 ? undefined : at++)
+  const isOver = (): boolean =>
+    at > to || (first && tally.failed.length > 0) || Date.now() - began > minutes * 60_000
+  const next = (): number | undefined => (isOver() ? undefined : at++)
   let shownAt = began
   await runSeeds(next, workers, (report) => {
     tally.add(report)

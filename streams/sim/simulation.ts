@@ -26,7 +26,7 @@ import { World } from './world.ts'
 
 /** Virtual milliseconds until a new cluster is at rest, until clients are done, and until all is at rest once the faults have ended. */
 const START_MS = 60_000
-const WORK_MS = 60_000
+const WORK_MS = 90_000
 const HEAL_MS = 180_000
 /** Virtual milliseconds in which faults begin. */
 const FAULTS_MS = 12_000
@@ -34,6 +34,9 @@ const FAULTS_MS = 12_000
 const CLIENT_MS = 30_000
 /** Virtual milliseconds between two looks whether what is waited for has come. */
 const LOOK_MS = 50
+
+/** Reasons that no client must ever hear: whoever finds damage stops the replica, and refuses with PARTITION_STOPPED. */
+const DAMAGED: readonly string[] = ['STORE_CORRUPT', 'INTERNAL']
 
 export interface SimulationOptions {
   readonly seed: number
@@ -144,7 +147,9 @@ class Run {
         this.problem(`clients do not end within ${WORK_MS} ms`)
       if (seed % 4 > 0) await this.#heals()
     }
-    const history = await harvest(this.#site, this.#recorder.entries, this.#partitions)
+    const history = await harvest(this.#site, this.#recorder.entries, this.#partitions, (sentence) => {
+      this.problem(sentence)
+    })
     for (const machine of machines)
       for (const death of machine.deaths) this.problem(`${machine.id} threw: ${death}`)
     for (const fault of verdict(history)) this.problem(fault)
@@ -235,6 +240,10 @@ class Run {
       const call = workload.next(name)
       const result = await client.call(call)
       if (result !== undefined) workload.learn(name, call, result)
+      if (result?.status === 'failed' && DAMAGED.includes(result.reason))
+        this.problem(
+          `${name} was told ${result.reason} by a node that serves: it should have stopped that replica`,
+        )
     }
     client.end()
   }

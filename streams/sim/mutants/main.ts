@@ -1,9 +1,12 @@
 /** `npm run sim:mutants`: runs seeds against each planted bug until one is found, and prints which seed and which checker found it. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { must } from '../../core/assert.ts'
 import { MUTANTS } from './mutants.ts'
 
 const SEEDS_MAX = 400
+/** Mutants that are looked for at the same time. */
+const LANES = 2
 const HOOK = new URL('./hook.child.js', import.meta.url).href
 const SIMULATOR = fileURLToPath(new URL('../main.js', import.meta.url))
 
@@ -32,16 +35,20 @@ function caught(number: number): Promise<{ readonly seed: string; readonly by: s
 }
 
 const [only] = process.argv.slice(2)
+const numbers = [...MUTANTS.keys()].filter((number) => only === undefined || only === String(number))
 let escaped = 0
-for (const [number, { name, file }] of MUTANTS.entries()) {
-  if (only !== undefined && only !== String(number)) continue
-  const found = await caught(number)
-  if (found === undefined) escaped += 1
-  say(
-    found === undefined
-      ? `| ${number} | ${name} (${file}) | ESCAPED ${SEEDS_MAX} seeds | |`
-      : `| ${number} | ${name} (${file}) | seed ${found.seed} | ${found.by.slice(0, 120)} |`,
-  )
+
+async function lane(): Promise<void> {
+  for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
+    const { name, file } = must(MUTANTS[number], 'a mutant')
+    const found = await caught(number)
+    if (found === undefined) escaped += 1
+    const what =
+      found === undefined ? `ESCAPED ${SEEDS_MAX} seeds` : `seed ${found.seed} | ${found.by.slice(0, 120)}`
+    say(`| ${number} | ${name} (${file}) | ${what} |`)
+  }
 }
+
+await Promise.all(Array.from({ length: LANES }, lane))
 say(escaped === 0 ? 'all mutants are caught' : `${escaped} mutants escaped`)
 process.exitCode = escaped === 0 ? 0 : 1

@@ -256,9 +256,11 @@ export class HostedKeyspace {
   #isSpent(partition: Partition, map: ClusterMap): boolean {
     const { nodeId, clock, spareMs = SPARE_MS } = this.#context.options
     if (map.nodes.find((node) => node.nodeId === nodeId)?.draining === true) return false
-    const since = this.#spareSince.get(partition) ?? clock.now()
+    const now = clock.now()
+    // A clock that was put back must not keep it until it has come there again.
+    const since = Math.min(this.#spareSince.get(partition) ?? now, now)
     this.#spareSince.set(partition, since)
-    return clock.now() - since >= spareMs
+    return now - since >= spareMs
   }
 
   /** Looks again at replicas that are not needed any more. */

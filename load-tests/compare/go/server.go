@@ -31,14 +31,14 @@ type Frames interface {
 // Connect opens a client of the named kind.
 func Connect(kind string, addresses []string, connections int) (Server, error) {
 	switch kind {
-	case "tidemark", "streams":
+	case "tidemark":
 		return connectTidemark(addresses, connections)
 	case "etcd":
 		return connectEtcd(addresses, connections)
 	case "redis":
 		return connectRedis(addresses[0])
 	default:
-		return nil, fmt.Errorf("no server is called %q; there are tidemark, streams, etcd and redis", kind)
+		return nil, fmt.Errorf("no server is called %q; there are tidemark, etcd and redis", kind)
 	}
 }
 

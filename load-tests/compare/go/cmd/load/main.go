@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	server := flag.String("server", "", "tidemark, streams, etcd or redis")
+	server := flag.String("server", "", "tidemark, etcd or redis")
 	addresses := flag.String("addresses", "", "host:port, several with commas")
 	connections := flag.Int("connections", 1, "connections that the clients share")
 	workload := flag.String("workload", "", "what to do")

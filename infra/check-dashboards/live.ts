@@ -20,7 +20,7 @@ import { startNode } from '../../services/node/process.fixture.ts'
 import { BOARDS } from '../boards/boards.ts'
 import { queriesOf } from '../boards/grafana.ts'
 import { freePorts } from '../kafka/ports.ts'
-import { guard, unguard } from '../kafka/watchdog.ts'
+import { guard, guarded, unguard } from '../kafka/watchdog.ts'
 import { PROJECT_ROOT } from '../project-root.ts'
 
 const WAIT_MS_MAX = 60_000
@@ -206,9 +206,7 @@ async function sentFaults(url: string): Promise<readonly string[]> {
 // ---- processes ----
 
 function start(program: string, args: readonly string[]): ChildProcess {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (child.pid !== undefined) guard('pid', child.pid)
-  return child
+  return guarded(spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] }))
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -217,7 +215,6 @@ async function end(child: ChildProcess): Promise<void> {
     child.kill('SIGKILL')
     await gone
   }
-  if (child.pid !== undefined) unguard('pid', child.pid)
 }
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {

@@ -1,8 +1,7 @@
 /** One Kafka broker as a process of its own, from its jars. */
-import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { access, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +9,7 @@ import { KAFKA_SOURCES } from './jars.ts'
 import type { KafkaJars } from './jars.ts'
 import { propertiesText } from './properties.ts'
 import type { Settings } from './properties.ts'
-import { guard, unguard } from './watchdog.ts'
+import { launch } from './watchdog.ts'
 
 /** Milliseconds until a broker must be up; on a busy machine with two cores three of them take 20 s. */
 const START_MS_MAX = 120_000
@@ -62,28 +61,8 @@ export const archiveOption = (jars: KafkaJars): string[] =>
     ? [`-XX:SharedArchiveFile=${jars.classArchive}`, '-Xlog:disable', '-Xlog:all=error:stderr']
     : []
 
-/** Starts a process that dies with this one; its output goes to the end of a file. */
-function launch(plan: BrokerPlan, args: readonly string[], output: string): ChildProcess {
-  const file = openSync(output, 'a')
-  try {
-    // A group of its own: Ctrl-C in the terminal reaches only us, and we stop brokers in order.
-    const child = spawn(plan.jars.java, args, {
-      stdio: ['ignore', file, file],
-      detached: true,
-      env: { ...process.env, ...plan.env },
-    })
-    const { pid } = child
-    if (pid !== undefined) {
-      guard('pid', pid)
-      child.once('exit', () => {
-        unguard('pid', pid)
-      })
-    }
-    return child
-  } finally {
-    closeSync(file)
-  }
-}
+const launchJava = (plan: BrokerPlan, args: readonly string[], output: string): ChildProcess =>
+  launch(plan.jars.java, args, { ...process.env, ...plan.env }, output)
 
 /** Makes the folder and formats the storage, once. */
 export async function prepareBroker(plan: BrokerPlan, clusterId: string): Promise<void> {
@@ -92,7 +71,7 @@ export async function prepareBroker(plan: BrokerPlan, clusterId: string): Promis
   await writeFile(file, propertiesText(plan.settings))
   if (await exists(join(plan.folder, 'log', 'meta.properties'))) return
   const output = join(plan.folder, 'format.out')
-  const child = launch(
+  const child = launchJava(
     plan,
     java(plan, 'kafka.tools.StorageTool', ['format', '-t', clusterId, '-c', file]),
     output,
@@ -119,7 +98,7 @@ export function broker(plan: BrokerPlan): KafkaBroker {
         (facts) => facts.size,
         () => 0,
       )
-      const started = launch(
+      const started = launchJava(
         plan,
         java(plan, 'kafka.Kafka', [join(plan.folder, 'server.properties')]),
         output,

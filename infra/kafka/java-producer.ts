@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { archiveOption } from './broker.ts'
 import { KAFKA_SOURCES, kafkaJars } from './jars.ts'
-import { guard, unguard } from './watchdog.ts'
+import { guarded } from './watchdog.ts'
 
 export type Compression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
@@ -57,15 +57,7 @@ const base64 = (bytes: Bytes | null): string | null =>
 
 async function java(args: readonly string[]): Promise<ChildProcessWithoutNullStreams> {
   const jars = await kafkaJars()
-  const child = spawn(jars.java, [...JVM, ...archiveOption(jars), LOGGING, '-cp', jars.classPath, ...args])
-  const { pid } = child
-  if (pid !== undefined) {
-    guard('pid', pid)
-    child.once('exit', () => {
-      unguard('pid', pid)
-    })
-  }
-  return child
+  return guarded(spawn(jars.java, [...JVM, ...archiveOption(jars), LOGGING, '-cp', jars.classPath, ...args]))
 }
 
 export async function startStranger(bootstrap: readonly string[]): Promise<Stranger> {

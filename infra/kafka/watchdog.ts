@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 
 // Commands: `+pid N`, `-pid N`, `+dir PATH`, `-dir PATH`, `+container NAME`, `-container NAME`; one to a line. A list is kept as lines.
@@ -48,6 +49,35 @@ function tell(line: string): void {
 
 export function guard(kind: Kind, what: string | number): void {
   tell(`+${kind} ${what}`)
+}
+
+/** A process that was just started: guarded until it ends. */
+export function guarded<C extends ChildProcess>(child: C): C {
+  const { pid } = child
+  if (pid === undefined) return child
+  guard('pid', pid)
+  child.once('exit', () => {
+    unguard('pid', pid)
+  })
+  return child
+}
+
+/**
+ * A guarded process whose output goes to the end of a file, in a group of its own: Ctrl-C in the terminal reaches only us, and
+ * we stop servers in order.
+ */
+export function launch(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  output: string,
+): ChildProcess {
+  const file = openSync(output, 'a')
+  try {
+    return guarded(spawn(command, args, { stdio: ['ignore', file, file], detached: true, env }))
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** Must be called when a guarded process has ended: its number may be given to another. */

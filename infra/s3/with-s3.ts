@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts, isFree } from '../kafka/ports.ts'
-import { guard, unguard } from '../kafka/watchdog.ts'
+import { guard, guarded, unguard } from '../kafka/watchdog.ts'
 import { NoS3, s3Server } from './binary.ts'
 
 /** Milliseconds for the first need: building it is part of that. */
@@ -83,16 +83,16 @@ export async function startS3(program: string): Promise<RunningS3> {
   for (const name of ['buckets', 'facts']) await mkdir(join(folder, name))
   // What S3 knows of an object beside its bytes goes into a folder of its own: not every file system has attributes.
   const args = ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', '--sidecar', join(folder, 'facts')]
-  const child = spawn(program, [...args, join(folder, 'buckets')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
-  })
-  if (child.pid !== undefined) guard('pid', child.pid)
+  const child = guarded(
+    spawn(program, [...args, join(folder, 'buckets')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
+    }),
+  )
   let said = ''
   child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()))
   const stop = async (): Promise<void> => {
     await ended(child)
-    if (child.pid !== undefined) unguard('pid', child.pid)
     await rm(folder, { recursive: true, force: true })
     unguard('dir', folder)
   }

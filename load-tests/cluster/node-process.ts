@@ -2,14 +2,13 @@
  * A Tidemark node as a process of its own, as `tidemark serve` runs it: it can be killed, stopped and started again with the
  * same data and the same ports. It ends with the process that started it, however that ended.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { guard, unguard } from '../../infra/kafka/watchdog.ts'
+import { launch } from '../../infra/kafka/watchdog.ts'
 
 const COMMAND = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url))
 /** Milliseconds until all its replicas must be live; three nodes and three brokers may share two cores. */
@@ -100,14 +99,20 @@ export function nodeProcess(plan: NodePlan): NodeProcess {
     async start({ settings, command = COMMAND } = {}) {
       if (child !== undefined) throw new Error(`node ${id} runs already`)
       await mkdir(folder, { recursive: true })
-      const started = launch(command, file, {
-        ...plan.settings,
-        ...settings,
-        TIDEMARK_NODE_ID: id,
-        TIDEMARK_DATA_DIR: join(folder, 'data'),
-        TIDEMARK_GRPC_LISTEN: address,
-        TIDEMARK_HTTP_LISTEN: httpAddress,
-      })
+      const started = launch(
+        process.execPath,
+        ['--enable-source-maps', command, 'serve'],
+        {
+          PATH: process.env['PATH'],
+          ...plan.settings,
+          ...settings,
+          TIDEMARK_NODE_ID: id,
+          TIDEMARK_DATA_DIR: join(folder, 'data'),
+          TIDEMARK_GRPC_LISTEN: address,
+          TIDEMARK_HTTP_LISTEN: httpAddress,
+        },
+        file,
+      )
       child = started
       started.once('exit', () => {
         if (child === started) child = undefined
@@ -127,28 +132,6 @@ export function nodeProcess(plan: NodePlan): NodeProcess {
     output,
   }
   return node
-}
-
-function launch(command: string, file: string, environment: Readonly<Record<string, string>>): ChildProcess {
-  const output = openSync(file, 'a')
-  try {
-    // A group of its own: Ctrl-C in the terminal reaches only us, and we stop nodes in order.
-    const child = spawn(process.execPath, ['--enable-source-maps', command, 'serve'], {
-      env: { PATH: process.env['PATH'], ...environment },
-      stdio: ['ignore', output, output],
-      detached: true,
-    })
-    const { pid } = child
-    if (pid !== undefined) {
-      guard('pid', pid)
-      child.once('exit', () => {
-        unguard('pid', pid)
-      })
-    }
-    return child
-  } finally {
-    closeSync(output)
-  }
 }
 
 const isReady = (httpAddress: string): Promise<boolean> =>

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts } from '../../infra/kafka/ports.ts'
 import { startKafka } from '../../infra/kafka/start.ts'
-import { guard, unguard } from '../../infra/kafka/watchdog.ts'
+import { guarded } from '../../infra/kafka/watchdog.ts'
 import { must } from '../../streams/core/assert.ts'
 import { startNode } from '../bench/node-process.ts'
 import { type Programs, redisServer } from './tools.ts'
@@ -131,12 +131,11 @@ interface Program {
 }
 
 function spawnServer(path: string, args: readonly string[]): Program {
-  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = guarded(spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] }))
   let said = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4096)))
   }
-  if (child.pid !== undefined) guard('pid', child.pid)
   return { child, said: () => said }
 }
 
@@ -156,7 +155,6 @@ async function running({ child, said }: Program, port: number): Promise<RunningP
     async stop() {
       const ended = once(child, 'exit')
       if (child.exitCode === null && child.kill('SIGTERM')) await ended
-      unguard('pid', pid)
     },
   }
 }

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { guard, unguard } from '../../infra/kafka/watchdog.ts'
+import { guarded } from '../../infra/kafka/watchdog.ts'
 
 const COMMAND = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url))
 const POLL_MS = 15
@@ -29,17 +29,17 @@ export function begin(
   settings: Readonly<Record<string, string>>,
   failpoint: string,
 ): Life {
-  const child = spawn(process.execPath, [COMMAND, ...args], {
-    env: {
-      PATH: process.env['PATH'],
-      ...settings,
-      TIDEMARK_DEV: '1',
-      ...(failpoint === '' ? {} : { TIDEMARK_FAILPOINT: failpoint }),
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const { pid } = child
-  if (pid !== undefined) guard('pid', pid)
+  const child = guarded(
+    spawn(process.execPath, [COMMAND, ...args], {
+      env: {
+        PATH: process.env['PATH'],
+        ...settings,
+        TIDEMARK_DEV: '1',
+        ...(failpoint === '' ? {} : { TIDEMARK_FAILPOINT: failpoint }),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  )
   const places = new Map<string, number>()
   let output = ''
   let pending = ''
@@ -56,7 +56,6 @@ export function begin(
   let sent = false
   const ended = new Promise<boolean>((resolve) => {
     child.once('close', () => {
-      if (pid !== undefined) unguard('pid', pid)
       resolve(child.signalCode === 'SIGKILL' && !sent)
     })
   })

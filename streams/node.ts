@@ -363,6 +363,7 @@ class LocalNode implements TidemarkNode {
   }
 
   async #drain(deadline: number): Promise<void> {
+    this.#leading.leave(this.#map)
     this.#announcer.drain()
     this.#announcer.look(this.#options.clock.now())
     const { nodeId } = this.#options

@@ -55,12 +55,14 @@ export function copiesElsewhere(map: ClusterMap, nodeId: string, replication: nu
 
 /** Whether others lead whatever they can lead, so that the node may leave without a gap. */
 export function handedOver(map: ClusterMap, nodeId: string): boolean {
-  const able = new Set(
-    map.nodes.filter((node) => node.nodeId !== nodeId && !node.draining).map((node) => node.nodeId),
-  )
+  const able = othersThatStay(map, nodeId)
   return map.topics.every(({ placements }) =>
     placements.every(({ leader, replicas }) =>
       leader === undefined || leader === nodeId ? !replicas.some((id) => able.has(id)) : true,
     ),
   )
 }
+
+/** Ids of the nodes beside this one that do not drain. */
+export const othersThatStay = ({ nodes }: ClusterMap, nodeId: string): ReadonlySet<string> =>
+  new Set(nodes.filter((node) => node.nodeId !== nodeId && !node.draining).map((node) => node.nodeId))

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { ClusterMap } from '../core/cluster-map.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { encodeLead, encodeTick } from '../core/encode.ts'
 import type { Epoch, Partition } from '../core/types.ts'
@@ -252,11 +253,20 @@ describe('a cluster', () => {
     expect(placements(cluster)[0]?.leader).to.equal(other)
 
     const leaving = nodeOf('n3')
+    const given = placements(cluster).flatMap(({ leader: now }, at) => (now === 'n3' ? [at] : []))
+    expect(given).not.to.deep.equal([])
+    const told: ClusterMap[] = []
+    nodeOf('n1').node.map$.subscribe((map) => told.push(map))
     const began = Date.now()
     await leaving.node.drain(Date.now() + 5000)
     expect(Date.now() - began, 'milliseconds to drain').to.be.lessThan(1000)
     expect(leaving.node.ready).to.equal(false)
     expect(placements(cluster).every(({ leader: now }) => now !== undefined && now !== 'n3')).to.equal(true)
+    const first = told.find(({ nodes }) => nodes.some(({ nodeId, draining }) => nodeId === 'n3' && draining))
+    const next = given.map((at) => first?.topics[0]?.placements[at]?.leader)
+    expect(next, 'one map is enough').to.satisfy((ids: unknown[]) =>
+      ids.every((id) => id === 'n1' || id === 'n2'),
+    )
     await writeAll('while it drains')
     await leaving.node.close(Date.now() + 1000)
     cluster.nodes.delete('n3')

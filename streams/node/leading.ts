@@ -4,7 +4,7 @@
  *
  *   (not named) ── the map names this node ──▶ named ── its `lead` record is applied ──▶ held ── another's is applied ──▶ lost
  *        ▲                                                                                                              │
- *        └───────────── the map names it no more ───────────────────────── a newer map names it again: named ◀──────────┘
+ *        └──── the map names it no more, or the node drains ────────────── a newer map names it again: named ◀──────────┘
  *
  * A node takes a partition once for each map that names it: two nodes with different maps do not take it from each other for ever.
  * It acts only while it holds, and while membership knows that it is not taken for dead.
@@ -16,6 +16,7 @@ import type { Meters } from '../meters.ts'
 import type { Clock } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Writer } from '../replica/writer.ts'
+import { othersThatStay } from './assignment.ts'
 
 /** Milliseconds for a control record of the leader, and until a failed one is tried again. */
 const ACT_DEADLINE_MS = 5000
@@ -49,6 +50,7 @@ export class Leading {
   /** When the content of a partition is compared next. */
   readonly #verifyAt = new WeakMap<Replica, number>()
   readonly #handovers = new Map<string, Handover>()
+  #leaving = false
 
   constructor(options: LeadingOptions) {
     this.#options = options
@@ -56,12 +58,15 @@ export class Leading {
 
   obey(map: ClusterMap): void {
     const before = this.#claims
+    const { nodeId } = this.#options
+    const offers = !this.#leaving || map.nodes.some((node) => node.nodeId === nodeId && node.draining)
     this.#claims = new Map()
     this.#handedBy = new Map()
     for (const { topic, placements } of map.topics)
       placements.forEach(({ leader, handedBy }, partition) => {
-        if (leader !== this.#options.nodeId) return
         const name = nameOf(topic, partition)
+        // A map that was made before the group heard of the leaving names it for what it has given up.
+        if (leader !== nodeId || !(offers || before.has(name))) return
         if (handedBy !== undefined) this.#handedBy.set(name, handedBy)
         this.#claims.set(name, before.get(name) === 'held' ? 'held' : 'named')
       })
@@ -70,6 +75,21 @@ export class Leading {
   /** The map is not about this start of the node, or may not be about it any more: only a newer one can name it again. */
   giveUpAll(): void {
     this.#claims = new Map()
+  }
+
+  /**
+   * The node drains: it gives up at once what another can take by the next map, so that one map is enough where moving takes two.
+   * What only this node can lead it leads on.
+   */
+  leave(map: ClusterMap | undefined): void {
+    this.#leaving = true
+    const { nodeId } = this.#options
+    if (map === undefined) return
+    const able = othersThatStay(map, nodeId)
+    for (const { topic, placements } of map.topics)
+      placements.forEach(({ replicas }, partition) => {
+        if (replicas.some((id) => able.has(id))) this.#claims.delete(nameOf(topic, partition))
+      })
   }
 
   /** Whether it leads the partition or is about to: until it says otherwise the map names no other. */

@@ -236,9 +236,12 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
     connected$,
     announce(state) {
       if (closing !== undefined) return
-      if (latest !== undefined && changesMap(latest, state)) news = true
+      const before = latest
       latest = state
+      if (before !== undefined && changesMap(before, state)) news = true
       if (running === undefined) running = start(state.nodeId)
+      // Nobody leads what it gave up.
+      else if (state.draining && before?.draining === false) ask()
       else gather()
     },
     evict,

@@ -38,6 +38,7 @@ import { counted } from './keyspace-watch.ts'
 import { DEFAULT_SETTINGS } from './keyspace-settings.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
+import { elsewhere, serving, unread } from './refusals.ts'
 import {
   HistoryReader,
   compacted,
@@ -102,14 +103,11 @@ export class LocalKeyspace implements Keyspace {
     return this.#informed?.state ?? this.#options.settings()
   }
 
-  /** @throws PARTITION_RESTORING: a guess could read another partition and find nothing there */
+  /** @throws PARTITION_RESTORING, PARTITION_STOPPED */
   #settled(): MapSettings {
     const { settings } = this
     if (settings !== undefined) return settings
-    throw new TidemarkError(
-      'PARTITION_RESTORING',
-      `the node has not read the settings of keyspace ${this.#options.name} yet`,
-    )
+    throw unread(this.#options.name, this.#options.replicas.values())
   }
 
   partitionOf(key: Uint8Array): Partition {
@@ -385,16 +383,3 @@ function withReads(replica: Replica, written: Written, reads: TransactionReads):
   )
   return { ...withoutReads(replica, written), reads: rows }
 }
-
-/** @throws why it does not answer */
-function serving(replica: Replica): Replica {
-  if (replica.refused !== undefined) throw replica.refused
-  return replica
-}
-
-export const elsewhere = (keyspace: string, partition: Partition): TidemarkError =>
-  new TidemarkError(
-    'PARTITION_ELSEWHERE',
-    `this node has no replica of partition ${partition} of keyspace ${keyspace}: go to a node that the map of the cluster names`,
-    { metadata: { keyspace, partition: String(partition) } },
-  )

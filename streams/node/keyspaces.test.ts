@@ -193,12 +193,30 @@ describe('keyspaces of a cluster', () => {
         return reasons.length === 4 && reasons.every((reason) => reason === 'TOPIC_RECREATED')
       })
     await until(stopped, 'all replicas say so')
+    const refusals = async (): Promise<void> => {
+      for (const { node } of cluster.nodes.values()) {
+        const began = Date.now()
+        const refused: unknown = await node
+          .keyspace('default')
+          .get(Buffer.from('a'), { deadline: Date.now() + 5000 })
+          .catch((caught: unknown) => caught)
+        expect(refused).to.include({ reason: 'PARTITION_STOPPED' })
+        expect(refused).to.have.nested.property('metadata.cause', 'TOPIC_RECREATED')
+        expect(Date.now() - began, 'at once').to.be.lessThan(1000)
+      }
+    }
+    await until(
+      () => cluster.nodes.get('n1')?.map?.topics[0]?.settings === undefined,
+      'the new one has no settings',
+    )
+    await refusals()
     const { store, kill } = nodeOf('n2')
     kill()
     cluster.group.evict('n2')
     await cluster.start('n2', { store })
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(stopped(), 'a restart makes it no better').to.equal(true)
+    await refusals()
     expect(storedReplicas(store)).to.have.length(4)
     expect(await formatsIn(cluster.log, TOPIC, 0), 'nobody makes the new one ours').to.equal(0)
     await nodeOf('n1').node.createKeyspace('default', {})

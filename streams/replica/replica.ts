@@ -10,7 +10,6 @@
 import { Subject, concatMap, defer, repeat, takeUntil } from 'rxjs'
 import type { Observable, Subscription } from 'rxjs'
 import { applyRecord, partitionTime } from '../core/apply.ts'
-import { asBuffer } from '../core/bytes.ts'
 import { decodeRecord } from '../core/decode.ts'
 import { touchesExpiry, type RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
@@ -31,6 +30,7 @@ import type { Log, LogBatch } from '../log/log.ts'
 import type { Batch, Store } from '../store/store.ts'
 import { REPLICA_BOUNDS, type ReplicaBounds } from './bounds.ts'
 import { Evidence, type Witness } from './evidence.ts'
+import { ExpectedRecords } from './expected.ts'
 import { collectGarbage } from './garbage.ts'
 import { countApplied } from './apply-meter.ts'
 import { guardedStore } from './guarded-store.ts'
@@ -87,8 +87,7 @@ export class Replica {
   readonly #telemetry: Telemetry
   readonly #bounds: ReplicaBounds
   readonly #closing = new Subject<void>()
-  /** Who waits for a record of this node's own, by its request id. */
-  readonly #expected = new Map<string, ((effects: RecordEffects) => void)[]>()
+  readonly #expected = new ExpectedRecords()
   #state: PartitionState
   #subscription: Subscription | undefined
   #stopped: Stopped | undefined
@@ -194,14 +193,7 @@ export class Replica {
 
   /** Calls back with the effects of the record that carries the request id, once it is applied. Returns what takes that back. */
   expect(requestId: string, listener: (effects: RecordEffects) => void): () => void {
-    const listeners = this.#expected.get(requestId)
-    if (listeners === undefined) this.#expected.set(requestId, [listener])
-    else listeners.push(listener)
-    return () => {
-      const left = (this.#expected.get(requestId) ?? []).filter((other) => other !== listener)
-      if (left.length === 0) this.#expected.delete(requestId)
-      else this.#expected.set(requestId, left)
-    }
+    return this.#expected.add(requestId, listener)
   }
 
   /** The log time at which the next row is due; Infinity when none is, or when the replica has stopped. */
@@ -361,16 +353,7 @@ export class Replica {
   }
 
   #tell(effects: readonly RecordEffects[], records: readonly LogRecord[]): void {
-    if (this.#expected.size > 0)
-      effects.forEach((done, at) => {
-        const id = records[at]?.headers.get('tm-request-id')
-        if (id === undefined) return
-        const text = asBuffer(id).toString('utf8')
-        const listeners = this.#expected.get(text)
-        if (listeners === undefined) return
-        this.#expected.delete(text)
-        for (const listener of listeners) listener(done)
-      })
+    this.#expected.tell(effects, records)
     if (this.applied$.observed) this.recent.add(effects)
     else this.recent.skipTo(this.#state.next)
     this.applied$.next({ effects, next: this.#state.next })

@@ -5,23 +5,16 @@
  *
  * A write is answered when this node's replica has applied its record: the answer is a read of the applied stream.
  */
-import { bytesToText } from '../core/bytes.ts'
 import type { RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
-import {
-  APPEND_BYTES_MAX,
-  APPEND_RECORDS_MAX,
-  PACK_BYTES_TARGET,
-  PACK_MUTATIONS_MAX,
-  WRITES_IN_FLIGHT_MAX,
-  WRITE_BYTES_IN_FLIGHT_MAX,
-} from '../core/limits.ts'
+import { WRITES_IN_FLIGHT_MAX, WRITE_BYTES_IN_FLIGHT_MAX } from '../core/limits.ts'
 import { must } from '../core/assert.ts'
 import type { Mutation, Outcome } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
 import type { Appended } from '../log/log.ts'
 import type { Appender } from '../log/appender.ts'
 import type { Clock } from '../ports.ts'
+import { groupRecords } from './grouping.ts'
 import { type Item, bytesOf, makeRecord, nameOf, offsetOf } from './outgoing.ts'
 import type { Replica } from './replica.ts'
 import { draining, late, overloaded, refusalOf, unknown } from './write-refusals.ts'
@@ -179,62 +172,16 @@ export class Writer {
   /** Takes what waits, in order, until an append is full. */
   #gather(lane: Lane): readonly Flight[] {
     const flights: Flight[] = []
-    let bytes = 0
     const now = this.#clock.now()
+    let before = 0
     for (const queue of lane.queues) {
-      let records = 0
-      let taken = 0
-      let pack: Pending[] = []
-      let packBytes = 0
-      const keys = new Set<string>()
-      const barriers: Pending[] = []
-      const launch = (waiting: readonly Pending[]): void => {
-        flights.push(this.#launch(queue, waiting))
-        records += 1
-      }
-      const close = (): void => {
-        if (pack.length === 0) return
-        launch(pack)
-        pack = []
-        packBytes = 0
-        keys.clear()
-      }
-      for (const pending of queue.waiting) {
-        if (bytes >= APPEND_BYTES_MAX || records >= APPEND_RECORDS_MAX - 1) break
-        taken += 1
-        if (pending.deadline <= now) {
-          this.#refuse(pending, late('before it was appended: it changed nothing'))
-          continue
-        }
-        const { item } = pending
-        if (item.kind === 'barrier') {
-          barriers.push(pending)
-          continue
-        }
-        bytes += pending.bytes
-        if (item.kind === 'control' || item.mutation.kind === 'txn') {
-          close()
-          pack.push(pending)
-          close()
-          continue
-        }
-        const key = bytesToText(item.mutation.key)
-        // One mutation for each key of a pack: a row's version is the offset of its record.
-        if (
-          keys.has(key) ||
-          packBytes + pending.bytes > PACK_BYTES_TARGET ||
-          pack.length >= PACK_MUTATIONS_MAX
-        )
-          close()
-        if (!queue.replica.state.packing && pack.length > 0) close()
-        keys.add(key)
-        pack.push(pending)
-        packBytes += pending.bytes
-      }
-      close()
-      if (barriers.length > 0) launch(barriers)
+      const { packing } = queue.replica.state
+      const { records, late: tooLate, taken, bytes } = groupRecords(queue.waiting, packing, now, before)
+      before += bytes
+      for (const pending of tooLate) this.#refuse(pending, late('before it was appended: it changed nothing'))
+      for (const waiting of records) flights.push(this.#launch(queue, waiting))
       queue.waiting = taken === queue.waiting.length ? [] : queue.waiting.slice(taken)
-      queue.sent = records > 0
+      queue.sent = records.length > 0
       // What is left comes back when this has landed, behind the others: a partition that always has more must not starve them.
       if (queue.sent || queue.waiting.length === 0) lane.queues.delete(queue)
     }

@@ -200,7 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
     'const requestId = first.mutation.requestId ?? own;',
     'const requestId = own;',
   ),
-  mutant('two mutations of a key share a pack', 'replica/writer.js', 'if (keys.has(key) ||', 'if ('),
+  mutant('two mutations of a key share a pack', 'replica/grouping.js', 'if (keys.has(key) ||', 'if ('),
   // ---- the node
   mutant(
     'a node leads without waiting for its record',

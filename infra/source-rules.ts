@@ -114,6 +114,19 @@ export const libraryPlaces: Rule = (source) => {
   })
 }
 
+/** Who may ask what date it is. All else measures by `elapsed()` of the clock, which nobody sets (streams/deadline.ts). */
+const DATES =
+  /^streams\/(deadline|system|sim\/.*|log\/kafka\/append-lane|log\/embedded\/.*|snapshot\/directory-store)\.ts$/
+const DATE = /[cC]lock\.now\(\)|\bDate\.now\b/
+
+export const noDates: Rule = (source) => {
+  if (!source.path.startsWith('streams/') || isTest(source.path) || DATES.test(source.path)) return []
+  return source.text.split('\n').flatMap((line, index) => {
+    if (COMMENT.test(line) || !DATE.test(line)) return []
+    return [`${source.path}:${index + 1} asks for the date: a clock that is set would move it; use elapsed()`]
+  })
+}
+
 // ---- inside a file ----------------------------------------------------------------------------------------------
 
 // One letter of each in a class of its own, so that this file does not find itself.

@@ -12,6 +12,7 @@ import {
   lineCount,
   lineLength,
   noBarrels,
+  noDates,
   noLeftovers,
   pureCore,
   tellingNames,
@@ -73,6 +74,22 @@ describe('the sources', () => {
         source('streams/core/c.ts', "import { readFile } from 'node:fs/promises'"),
       ],
       [source('streams/core/a.ts', "import { x } from './b.ts'\nimport { crc32 } from 'node:zlib'")],
+    )
+  })
+
+  it('measure by what has elapsed, never by dates', () => {
+    holds(
+      noDates,
+      scripts,
+      [
+        source('streams/node/a.ts', 'const ms = this.#clock.now() - since'),
+        source('streams/replica/b.ts', 'const end = Date.now() + 5'),
+      ],
+      [
+        source('streams/node/a.ts', 'const ms = clock.elapsed() - since'),
+        source('streams/deadline.ts', 'const left = deadline - clock.now()'),
+        source('streams/node/b.test.ts', 'const end = Date.now() + 5'),
+      ],
     )
   })
 

@@ -4,8 +4,10 @@
  */
 import { TidemarkError } from './core/errors.ts'
 import type { Offset, Partition } from './core/types.ts'
+import { dueAt } from './deadline.ts'
 import type { Consistency, Freshness, Provenance, Token } from './face.ts'
 import type { Log } from './log/log.ts'
+import type { Clock } from './ports.ts'
 import { ReadIndex } from './replica/read-index.ts'
 import type { Replica } from './replica/replica.ts'
 import type { Writer } from './replica/writer.ts'
@@ -16,6 +18,7 @@ export interface FreshenerOptions {
   readonly partitions: number
   readonly log: Log
   readonly writer: Writer
+  readonly clock: Clock
 }
 
 export class Freshener {
@@ -29,7 +32,8 @@ export class Freshener {
 
   /** Waits until the replica is as fresh as asked for; resolves with the promise that is kept. */
   async of(replica: Replica, freshness: Freshness): Promise<Consistency> {
-    const { token, deadline } = freshness
+    const { token } = freshness
+    const end = dueAt(this.#options.clock, freshness.deadline)
     if (token !== undefined) this.checkToken(token)
     const seen = token === undefined ? undefined : this.seen(token, replica.state.partition)
     const consistency = freshness.consistency ?? (seen === undefined ? 'linearizable' : 'session')
@@ -37,32 +41,32 @@ export class Freshener {
     // A token is honoured under every promise that waits: linearizable includes what the token saw.
     if (seen !== undefined && replica.state.next <= seen) {
       await this.checkReached(replica, seen)
-      await this.#wait(replica, (seen + 1) as Offset, deadline)
+      await this.#wait(replica, (seen + 1) as Offset, end)
     }
     if (consistency === 'linearizable') {
-      const end = await this.#verifiedEnd(replica, deadline)
-      if (end !== undefined && replica.state.next < end) await this.#wait(replica, end, deadline)
+      const next = await this.#verifiedEnd(replica, end)
+      if (next !== undefined && replica.state.next < next) await this.#wait(replica, next, end)
     }
     if (replica.refused !== undefined) throw replica.refused
     return consistency
   }
 
   /** @returns undefined when a barrier has been applied instead: then the replica is fresh already. */
-  async #verifiedEnd(replica: Replica, deadline: number): Promise<Offset | undefined> {
+  async #verifiedEnd(replica: Replica, end: number): Promise<Offset | undefined> {
     try {
       return await this.#readIndex.end(replica.state.partition)
     } catch (caught) {
       const error = TidemarkError.from(caught)
       if (error.reason !== 'LOG_UNAVAILABLE') throw error
       if (replica.refused !== undefined) throw replica.refused
-      await this.#options.writer.barrier(replica, deadline)
+      await this.#options.writer.barrier(replica, end)
       return undefined
     }
   }
 
-  async #wait(replica: Replica, next: Offset, deadline: number): Promise<void> {
+  async #wait(replica: Replica, next: Offset, end: number): Promise<void> {
     if (replica.state.next >= next) return
-    await replica.waiters.wait(next, deadline)
+    await replica.waiters.wait(next, end)
   }
 
   /** A token that names an offset which the log never gave is refused: waiting for it would never end. */

@@ -15,6 +15,7 @@ import type { Mutation, Row } from './core/mutation.ts'
 import type { Offset, Partition } from './core/types.ts'
 import { demandedBy, offsetIn } from './as-of.ts'
 import { appendBarrier, findBarrier } from './barrier.ts'
+import { dueAt } from './deadline.ts'
 import type {
   Barrier,
   BatchReadResult,
@@ -39,21 +40,14 @@ import { DEFAULT_SETTINGS } from './keyspace-settings.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
 import { elsewhere, serving, unread } from './refusals.ts'
-import {
-  HistoryReader,
-  compacted,
-  getRow,
-  getRowAt,
-  getRowBefore,
-  getRows,
-  rowHistory,
-} from './replica/read.ts'
+import { HistoryReader, compacted, getRow, getRowAt, getRows, rowHistory } from './replica/read.ts'
 import type { Replica } from './replica/replica.ts'
 import { getRowsAt } from './replica/past.ts'
 import { scanRows } from './replica/scan.ts'
 import type { Moment } from './replica/scan.ts'
 import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
-import type { Writer, Written } from './replica/writer.ts'
+import type { Writer } from './replica/writer.ts'
+import { withoutReads, withReads } from './write-result.ts'
 import type { Observable } from 'rxjs'
 
 export interface KeyspaceOptions {
@@ -163,7 +157,7 @@ export class LocalKeyspace implements Keyspace {
       replica,
       mutation,
       options.durability ?? 'applied',
-      options.deadline,
+      dueAt(this.#options.clock, options.deadline),
       reads === undefined ? withoutReads : (from, written) => withReads(from, written, reads),
     )
   }
@@ -328,7 +322,8 @@ export class LocalKeyspace implements Keyspace {
 
   async barrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier> {
     checkRequestId(requestId)
-    return appendBarrier(this.#options.writer, this.replica(partition), requestId, deadline)
+    const { writer, clock } = this.#options
+    return appendBarrier(writer, this.replica(partition), requestId, dueAt(clock, deadline))
   }
 
   async findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined> {
@@ -360,26 +355,4 @@ export class LocalKeyspace implements Keyspace {
       )
     return { ...provenance(replica, 'session'), outcomes: record.outcomes, time: record.time }
   }
-}
-
-const NO_ROWS: readonly (Row | undefined)[] = []
-
-const withoutReads = (replica: Replica, { offset, outcome }: Written): WriteResult => ({
-  partition: replica.state.partition,
-  offset,
-  outcome,
-  reads: NO_ROWS,
-  logEnd: replica.logEnd,
-  logEndAgeMs: replica.logEndAgeMs,
-})
-
-/** With the rows that the transaction's branch asks for, before or after its record. */
-function withReads(replica: Replica, written: Written, reads: TransactionReads): WriteResult {
-  const { outcome } = written
-  if (outcome?.status !== 'applied') return withoutReads(replica, written)
-  const wanted = outcome.succeeded === true ? reads.thenReads : reads.elseReads
-  const rows = wanted.map(({ key, when }) =>
-    (when === 'before' ? getRowBefore : getRowAt)(replica, key, outcome.offset),
-  )
-  return { ...withoutReads(replica, written), reads: rows }
 }

@@ -25,6 +25,10 @@ export interface TestNode {
   node: TidemarkNode
   /** Moves the log's clock and the node's forward. */
   advance(ms: number): void
+  /** Sets the clock of the node: no time passes by that. */
+  jump(ms: number): void
+  /** Appends of the node are not answered any more. */
+  stall(): void
   /** Writes as a stranger would, so many times; the offset is the first one. */
   append(
     partition: Partition,
@@ -38,15 +42,27 @@ export interface TestNode {
 
 export async function openTestNode(): Promise<TestNode> {
   let shift = 0
+  let set = 0
+  let stalled = false
   const log = openMemoryLog({ clock: () => (Date.now() + shift) as LogTime })
   const store = openMemoryStore()
-  const clock: Clock = { ...systemClock, now: () => Date.now() + shift }
+  const clock: Clock = {
+    ...systemClock,
+    now: () => Date.now() + shift + set,
+    elapsed: () => performance.now() + shift,
+  }
   const open = async (): Promise<TidemarkNode> => {
     const node = await openNode({
       cluster: 'test',
       nodeId: 'n1',
       zone: '',
-      log,
+      log: {
+        ...log,
+        lanes: log.lanes,
+        identity: log.identity,
+        healthy: true,
+        append: (...call) => (stalled ? new Promise(() => undefined) : log.append(...call)),
+      },
       logKind: 'memory',
       store,
       membership: singleMembership(),
@@ -72,6 +88,12 @@ export async function openTestNode(): Promise<TestNode> {
     node: await open(),
     advance(ms) {
       shift += ms
+    },
+    jump(ms) {
+      set += ms
+    },
+    stall() {
+      stalled = true
     },
     async append(partition, key, value, times = 1) {
       const record = { key: Buffer.from(key), value: Buffer.from(value), headers: NO_HEADERS }

@@ -10,6 +10,7 @@ import { TidemarkError } from './core/errors.ts'
 import type { ClusterMap } from './core/cluster-map.ts'
 import { BUILDS_AT_ONCE_MAX, HASHED_PER_SECOND, TICK_MS, TOPICS_LOOK_MS, TRANSFER_MS } from './core/limits.ts'
 import type { Partition } from './core/types.ts'
+import { left } from './deadline.ts'
 import type {
   Keyspace,
   KeyspaceChanges,
@@ -107,7 +108,7 @@ class LocalNode implements TidemarkNode {
       },
       announce: () => {
         this.#announcer.changed()
-        this.#announcer.look(clock.now())
+        this.#announcer.look()
       },
     }
     const equality = new Equality(context, {
@@ -119,7 +120,7 @@ class LocalNode implements TidemarkNode {
     this.#context = context
     const replica = (name: string, partition: Partition): Replica =>
       this.#hosted(name).face.replica(partition)
-    this.proofs = new NodeProofs({ replica, equality, writer })
+    this.proofs = new NodeProofs({ replica, equality, writer, clock })
     this.copies = new NodeCopies({
       ...options,
       replica,
@@ -170,7 +171,7 @@ class LocalNode implements TidemarkNode {
       })
     }
     this.#announcer.join(address)
-    this.#announcer.look(this.#options.clock.now())
+    this.#announcer.look()
   }
 
   #obey(map: ClusterMap): void {
@@ -194,7 +195,7 @@ class LocalNode implements TidemarkNode {
 
   /** Acts as leader, ends waits whose deadline has passed, tells the others and the listeners what changed. */
   #everyTick(): void {
-    const now = this.#options.clock.now()
+    const now = this.#options.clock.elapsed()
     for (const replica of this.#keyspaces.replicas()) replica.waiters.expire(now, () => lateRead(replica))
     if (this.#closed !== undefined) return
     for (const keyspace of this.#keyspaces.all)
@@ -203,7 +204,7 @@ class LocalNode implements TidemarkNode {
         if (this.#leading.leads(replica)) keyspace.lateSetup.look(replica)
       }
     for (const keyspace of this.#keyspaces.all) keyspace.reviewSpare()
-    if (this.#announcer.look(now)) {
+    if (this.#announcer.look()) {
       this.#keyspaces.review()
       if ([...this.#keyspaces.replicas()].some(({ stopped }) => stopped?.reason === 'TOPIC_RECREATED'))
         void this.#keyspaces.look()
@@ -220,17 +221,18 @@ class LocalNode implements TidemarkNode {
         nodes: this.#map?.nodes ?? [],
         leading: this.#leading,
         changed: this.#context.changed,
-        until: (come) => this.#until(come, this.#options.clock.now() + TRANSFER_MS),
+        until: (come) => this.#comes(come, TRANSFER_MS),
       },
       { name, partition, to },
     )
   }
 
-  /** @returns whether it came true before the deadline */
-  async #until(true_: () => boolean, deadline: number): Promise<boolean> {
+  /** @returns whether it came true within so many milliseconds */
+  async #comes(true_: () => boolean, ms: number): Promise<boolean> {
     const { clock } = this.#options
+    const end = clock.elapsed() + ms
     while (!true_()) {
-      if (clock.now() >= deadline || this.#closed !== undefined) return false
+      if (clock.elapsed() >= end || this.#closed !== undefined) return false
       await clock.sleep(LOOK_MS)
     }
     return true
@@ -256,19 +258,16 @@ class LocalNode implements TidemarkNode {
     checkKeyspace(name, settings)
     this.#refuseWhenDraining()
     const keyspace = await this.#keyspaces.create(name, settings)
-    this.#announcer.look(this.#options.clock.now())
+    this.#announcer.look()
     // Created it is in any case; who uses it at once shall find it served.
-    if (this.#announcer.joined)
-      await this.#until(() => keyspace.usable, this.#options.clock.now() + USABLE_MS)
+    if (this.#announcer.joined) await this.#comes(() => keyspace.usable, USABLE_MS)
     const { info } = keyspace.face
     const differing = differingSetting(info, settings)
     if (differing !== undefined)
       throw new TidemarkError(
         'KEYSPACE_EXISTS',
         `keyspace "${name}" exists with another value of ${differing}`,
-        {
-          metadata: { keyspace: name, field: differing },
-        },
+        { metadata: { keyspace: name, field: differing } },
       )
     return info
   }
@@ -365,11 +364,11 @@ class LocalNode implements TidemarkNode {
   async #drain(deadline: number): Promise<void> {
     this.#leading.leave(this.#map)
     this.#announcer.drain()
-    this.#announcer.look(this.#options.clock.now())
-    const { nodeId } = this.#options
+    this.#announcer.look()
+    const { nodeId, clock } = this.#options
     const gone = (): boolean =>
       this.#map === undefined || !this.#isInMap || (this.#isDraining && handedOver(this.#map, nodeId))
-    await this.#until(gone, deadline)
+    await this.#comes(gone, left(clock, deadline))
   }
 
   /** The others have heard of it. */
@@ -386,7 +385,7 @@ class LocalNode implements TidemarkNode {
   async #close(deadline: number): Promise<void> {
     const { draining$, writer } = this.#context
     draining$.next(true)
-    await writer.drain(deadline)
+    await writer.drain(left(this.#options.clock, deadline))
     for (const stop of this.#stops) stop()
     this.#announcer.close()
     this.copies.close()

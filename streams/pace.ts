@@ -6,9 +6,9 @@ const BURST_SECONDS = 0.05
 
 /** @returns what waits after so many bytes; Infinity bytes a second never wait. */
 export function pace(bytesPerSecond: number, clock: Clock): (bytes: number) => Promise<void> {
-  let dueAt = clock.now()
+  let dueAt = clock.elapsed()
   return async (bytes) => {
-    const now = clock.now()
+    const now = clock.elapsed()
     dueAt = Math.max(dueAt, now - BURST_SECONDS * 1000) + (bytes * 1000) / bytesPerSecond
     if (dueAt > now + 1) await clock.sleep(Math.ceil(dueAt - now))
   }

@@ -5,8 +5,10 @@ import type { Offset, Partition } from './core/types.ts'
 import type { Meters } from './meters.ts'
 
 export interface Clock {
-  /** Milliseconds since 1970. For deadlines and freshness only; what is true of the data comes from the log. */
+  /** Milliseconds since 1970: a date, which may jump. Deadlines come as dates; nothing else here is measured by it (deadline.ts). */
   now(): number
+  /** Milliseconds since some moment, never set by anybody: all that is measured or waited for counts by this. */
+  elapsed(): number
   /** Resolves after about so many milliseconds. */
   sleep(ms: number): Promise<void>
   /** Calls back again and again until the returned function is called. Does not keep the process alive. */

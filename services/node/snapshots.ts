@@ -158,12 +158,12 @@ function teller<Request, Response>(
   call: ServerWritableStream<Request, Response>,
   between: Message<Response>,
 ) {
-  let [entries, bytes, toldAt] = [0, 0, 0]
+  let [entries, bytes, toldAt] = [0, 0, -Infinity]
   return {
     progress(moreEntries: number, moreBytes: number): void {
       entries += moreEntries
       bytes += moreBytes
-      const now = Date.now()
+      const now = performance.now()
       if (now - toldAt < SNAPSHOT_PROGRESS_MS) return
       toldAt = now
       call.write(between(entries, bytes))

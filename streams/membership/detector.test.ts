@@ -38,7 +38,8 @@ describe('the failure detector', () => {
     detector = createDetector({
       nodeId: 'b',
       clock: {
-        now: () => now,
+        now: () => 0,
+        elapsed: () => now,
         sleep: () => Promise.resolve(),
         every: (ms, callback) => {
           expect(ms).to.equal(PROBE_MS)

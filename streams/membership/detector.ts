@@ -60,12 +60,12 @@ export function createDetector(options: DetectorOptions): Detector {
     const allSilent = watched.size > 1 && [...watched.values()].every(({ silent }) => silent > 0)
     if (peer.silent < (allSilent ? PROBE_FAILURES_ALONE : PROBE_FAILURES)) return
     const resting = rests.get(peer.node.nodeId)
-    if (resting?.incarnation === peer.node.incarnation && clock.now() < resting.until) return
+    if (resting?.incarnation === peer.node.incarnation && clock.elapsed() < resting.until) return
     evict(peer.node)
   }
 
   const rest = ({ nodeId: id, incarnation }: MapNode): void => {
-    const now = clock.now()
+    const now = clock.elapsed()
     for (const [old, { until }] of rests) if (until + EVICTION_REST_MS_MAX < now) rests.delete(old)
     const before = rests.get(id)
     const again = before?.incarnation === incarnation

@@ -54,7 +54,8 @@ export class Announcer {
   }
 
   /** @returns whether a replica became live or stopped, came or left, or leadership changed, since the last look */
-  look(now: number): boolean {
+  look(): boolean {
+    const now = this.#context.options.clock.elapsed()
     if (this.#address === undefined || this.#closed) return false
     const marks = this.#marks()
     const moved = marks !== this.#said

@@ -70,9 +70,9 @@ export class Equality {
   /** A mark has another chain there than the replica. */
   suspect(replica: Replica, at: Offset): void {
     const { clock } = this.#context.options
-    if ((this.#judged.get(replica) ?? 0) > clock.now()) return
+    if ((this.#judged.get(replica) ?? 0) > clock.elapsed()) return
     this.#judged.set(replica, Infinity)
-    this.#begin(replica, { kind: 'chain', at }, () => this.#judged.set(replica, clock.now() + JUDGED_MS))
+    this.#begin(replica, { kind: 'chain', at }, () => this.#judged.set(replica, clock.elapsed() + JUDGED_MS))
   }
 
   /** A peer says that its chain is another than the one here. */

@@ -238,7 +238,7 @@ export class HostedKeyspace {
     if (step !== 'rebuild') return step
     if (this.replicas.get(partition)?.stopped?.reason === 'LOG_TRIMMED' && bootstrap === undefined)
       return 'keep'
-    return clock.now() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
+    return clock.elapsed() - (this.#rebuiltAt.get(partition) ?? -Infinity) < REBUILD_MS ? 'keep' : step
   }
 
   #here(partition: Partition): Here {
@@ -257,9 +257,8 @@ export class HostedKeyspace {
   #isSpent(partition: Partition, map: ClusterMap): boolean {
     const { nodeId, clock, spareMs = SPARE_MS } = this.#context.options
     if (map.nodes.find((node) => node.nodeId === nodeId)?.draining === true) return false
-    const now = clock.now()
-    // A clock that was put back must not keep it until it has come there again.
-    const since = Math.min(this.#spareSince.get(partition) ?? now, now)
+    const now = clock.elapsed()
+    const since = this.#spareSince.get(partition) ?? now
     this.#spareSince.set(partition, since)
     return now - since >= spareMs
   }
@@ -299,7 +298,7 @@ export class HostedKeyspace {
   async #take(step: Exclude<Step, 'keep'>, partition: Partition): Promise<void> {
     if (step === 'open') return this.#open(partition)
     if (step === 'rebuild') {
-      this.#rebuiltAt.set(partition, this.#context.options.clock.now())
+      this.#rebuiltAt.set(partition, this.#context.options.clock.elapsed())
       this.#restarted.delete(partition)
     }
     await this.#giveUp(partition)
@@ -332,11 +331,11 @@ export class HostedKeyspace {
       this.replicas.delete(partition)
       // The others hear of it before anything is deleted.
       this.#context.announce()
-      const deadline = options.clock.now() + GIVE_UP_MS
+      const deadline = options.clock.elapsed() + GIVE_UP_MS
       while (
         replica.stopped === undefined &&
         (writer.owes(replica) || replica.waiters.size > 0) &&
-        options.clock.now() < deadline
+        options.clock.elapsed() < deadline
       )
         await options.clock.sleep(LOOK_MS)
       await this.#leave(replica, elsewhere(this.name, partition))

@@ -10,6 +10,7 @@ import { TidemarkError } from '../core/errors.ts'
 import { settingsText } from '../core/map-topics.ts'
 import type { MapSettings } from '../core/cluster-map.ts'
 import type { Partition } from '../core/types.ts'
+import { dueAt } from '../deadline.ts'
 import type { KeyspaceChanges, UpdateOptions } from '../face.ts'
 import { elsewhere } from '../refusals.ts'
 import { refuse } from '../keyspace-settings.ts'
@@ -89,6 +90,7 @@ async function ledReplica(
   deadline: number,
 ): Promise<Replica> {
   const { name } = keyspace
+  const end = dueAt(clock, deadline)
   for (;;) {
     const replica = keyspace.replicas.get(0 as Partition)
     if (replica !== undefined && leads(replica)) return replica
@@ -97,7 +99,7 @@ async function ledReplica(
       throw new TidemarkError('NOT_LEADER', `node ${leader} leads partition 0 of keyspace ${name}`, {
         metadata: { keyspace: name, partition: '0', leader },
       })
-    if (clock.now() >= deadline)
+    if (clock.elapsed() >= end)
       throw new TidemarkError('DEADLINE_EXCEEDED', `nobody has led partition 0 of keyspace ${name} in time`)
     await clock.sleep(LOOK_MS)
   }
@@ -109,12 +111,13 @@ async function changePartition(
   changes: KeyspaceChanges,
   deadline: number,
 ): Promise<void> {
+  const end = dueAt(clock, deadline)
   for (;;) {
     if (replica.refused !== undefined) throw replica.refused
     const { state } = replica
     const wanted = changed(state, changes)
     if (state.configured && settingsText(state) === settingsText(wanted)) return
-    if (clock.now() >= deadline)
+    if (clock.elapsed() >= end)
       throw new TidemarkError(
         'DEADLINE_EXCEEDED',
         `partition ${state.partition} of keyspace ${replica.keyspace} was not changed in time; ask again to finish the update`,
@@ -122,7 +125,7 @@ async function changePartition(
     // Without a leader there is no epoch that a record could carry.
     if (!state.configured || state.epoch === 0) await clock.sleep(LOOK_MS)
     // When it is applied and nothing has changed, another leader came between: its epoch is known now.
-    else await writer.control(replica, formatRecord(wanted, state.epoch), deadline)
+    else await writer.control(replica, formatRecord(wanted, state.epoch), end)
   }
 }
 

@@ -26,7 +26,7 @@ export class LateSetup {
   look({ state: { partition, configured } }: Replica): void {
     if (configured) return
     const { clock, telemetry } = this.#context.options
-    const now = clock.now()
+    const now = clock.elapsed()
     const due = this.#due.get(partition) ?? now + FORMAT_GRACE_MS
     this.#due.set(partition, now < due ? due : now + FORMAT_GRACE_MS)
     if (now < due) return

@@ -111,7 +111,10 @@ export class Leading {
     )
   }
 
-  /** Does what is to be done as leader of the replica: takes it, expires rows that are due in an idle partition, marks checkpoints. */
+  /**
+   * Does what is to be done as leader of the replica: takes it, expires rows that are due in an idle partition, marks checkpoints.
+   * @param now - on the clock of `elapsed()`, as all times here
+   */
   act(replica: Replica, now: number): void {
     const name = nameOf(replica.topic, replica.state.partition)
     const claim = this.#claims.get(name)
@@ -133,15 +136,15 @@ export class Leading {
     if (!mine && claim === 'held') this.#options.meters.counts['elections.lost'] += 1
     if (!mine) this.#claims.set(name, 'lost')
     if (!mine || claim !== 'held') return
-    const { epoch, time, checkpoints } = replica.state
+    const { epoch, checkpoints } = replica.state
     const newest = checkpoints.at(-1)
-    if (replica.nextDue() <= Math.max(now, time)) this.#write(replica, encodeTick(epoch), now)
+    if (replica.nextDue() <= replica.logTime) this.#write(replica, encodeTick(epoch), now)
     // The other replicas hold their chain against it.
     else if (newest !== undefined && newest.at > (this.#marked.get(replica) ?? epoch))
       this.#write(replica, encodeMark(newest, epoch), now, () => this.#marked.set(replica, newest.at))
     else if (now >= this.#nextVerification(replica, now))
       this.#write(replica, encodeProof(), now, () =>
-        this.#verifyAt.set(replica, this.#options.clock.now() + verifyMs),
+        this.#verifyAt.set(replica, this.#options.clock.elapsed() + verifyMs),
       )
   }
 
@@ -170,7 +173,7 @@ export class Leading {
         this.#nextAct.set(replica, 0)
         applied()
       },
-      () => this.#nextAct.set(replica, this.#options.clock.now() + ACT_RETRY_MS),
+      () => this.#nextAct.set(replica, this.#options.clock.elapsed() + ACT_RETRY_MS),
     )
   }
 

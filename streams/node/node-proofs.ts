@@ -1,8 +1,9 @@
 /** What others may ask of this node to compare replicas: what one can be held against, and to have all of a partition hashed. */
 import { encodeProof } from '../core/encode.ts'
 import type { Offset, Partition } from '../core/types.ts'
+import { dueAt } from '../deadline.ts'
 import type { ReplicaProof, ReplicaProofs } from '../face.ts'
-import type { OffsetHash } from '../ports.ts'
+import type { Clock, OffsetHash } from '../ports.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Writer } from '../replica/writer.ts'
 import { type Equality, proofOf } from './equality.ts'
@@ -12,6 +13,7 @@ export interface NodeProofsOptions {
   readonly replica: (keyspace: string, partition: Partition) => Replica
   readonly equality: Equality
   readonly writer: Writer
+  readonly clock: Clock
 }
 
 export class NodeProofs implements ReplicaProofs {
@@ -35,7 +37,8 @@ export class NodeProofs implements ReplicaProofs {
 
   async begin(keyspace: string, partition: Partition, deadline: number): Promise<Offset> {
     const replica = this.#options.replica(keyspace, partition)
-    const offset = await this.#options.writer.control(replica, encodeProof(), deadline)
+    const { writer, clock } = this.#options
+    const offset = await writer.control(replica, encodeProof(), dueAt(clock, deadline))
     return (offset + 1) as Offset
   }
 }

@@ -170,10 +170,12 @@ export function dumpTables(store: Store, tables = 'rxgdt'): readonly string[] {
 /** A clock that stands until a test moves it. */
 export class HandClock implements Clock {
   #now = 1_000_000
+  #date = 1_700_000_000_000
   readonly #repeating = new Set<{ readonly ms: number; readonly callback: () => void; due: number }>()
   readonly #sleeping = new Set<{ readonly due: number; readonly resolve: () => void }>()
 
-  readonly now = (): number => this.#now
+  readonly now = (): number => this.#date
+  readonly elapsed = (): number => this.#now
   readonly sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => this.#sleeping.add({ due: this.#now + ms, resolve }))
   readonly every = (ms: number, callback: () => void): (() => void) => {
@@ -182,9 +184,15 @@ export class HandClock implements Clock {
     return () => this.#repeating.delete(entry)
   }
 
+  /** Somebody sets it. */
+  jump(ms: number): void {
+    this.#date += ms
+  }
+
   /** Moves the clock, and does what is due by then once. */
   advance(ms: number): void {
     this.#now += ms
+    this.#date += ms
     for (const entry of [...this.#repeating]) {
       if (entry.due > this.#now) continue
       entry.due = this.#now + entry.ms

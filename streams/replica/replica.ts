@@ -31,6 +31,7 @@ import type { Batch, Store } from '../store/store.ts'
 import { REPLICA_BOUNDS, type ReplicaBounds } from './bounds.ts'
 import { Evidence, type Witness } from './evidence.ts'
 import { ExpectedRecords } from './expected.ts'
+import { LogSight } from './log-sight.ts'
 import { collectGarbage } from './garbage.ts'
 import { countApplied } from './apply-meter.ts'
 import { guardedStore } from './guarded-store.ts'
@@ -84,6 +85,7 @@ export class Replica {
 
   readonly #log: Log
   readonly #clock: Clock
+  readonly #sight: LogSight
   readonly #telemetry: Telemetry
   readonly #bounds: ReplicaBounds
   readonly #closing = new Subject<void>()
@@ -93,8 +95,6 @@ export class Replica {
   #stopped: Stopped | undefined
   /** Why nobody is served here any more. */
   #left: TidemarkError | undefined
-  #logEnd: Offset
-  #logEndSeenAt: number
   #restoreUntil: Offset | undefined
   #nextDue: number | undefined
 
@@ -114,8 +114,7 @@ export class Replica {
     this.recent = new RecentEffects(options.state.next, this.#bounds)
     const { store, prefix, witness } = options
     this.evidence = new Evidence({ store, prefix, tombstoneRecords: this.#bounds.tombstoneRecords }, witness)
-    this.#logEnd = options.state.next
-    this.#logEndSeenAt = 0
+    this.#sight = new LogSight(options.clock, options.state.next)
   }
 
   /** As it stands after the last batch; do not change it. */
@@ -123,11 +122,15 @@ export class Replica {
     return this.#state
   }
   get logEnd(): Offset {
-    return this.#logEnd
+    return this.#sight.end
   }
   /** How long ago the end of the log was seen, milliseconds. */
   get logEndAgeMs(): number {
-    return this.#logEndSeenAt === 0 ? 0 : Math.max(0, this.#clock.now() - this.#logEndSeenAt)
+    return this.#sight.endAgeMs
+  }
+  /** What time it is in the log by now, as far as this replica knows: what is due by then can be expired. */
+  get logTime(): number {
+    return Math.max(this.#state.time, this.#sight.time)
   }
   get status(): 'restoring' | 'live' | 'stopped' {
     if (this.#stopped !== undefined) return 'stopped'
@@ -153,7 +156,7 @@ export class Replica {
     this.#log.offsets(this.topic, partition).then(
       ({ end }) => {
         this.#restoreUntil ??= end
-        if (end > this.#logEnd) this.#logEnd = end
+        this.#sight.reaches(end)
       },
       () => {
         // The first batch tells the end as well.
@@ -238,8 +241,7 @@ export class Replica {
   }
 
   async #applyBatch(batch: LogBatch): Promise<void> {
-    this.#logEnd = batch.logEnd
-    this.#logEndSeenAt = this.#clock.now()
+    this.#sight.saw(batch)
     this.#restoreUntil ??= batch.logEnd
     let at = 0
     while (at < batch.records.length && this.#subscription?.closed !== true)
@@ -294,7 +296,7 @@ export class Replica {
     const last = must(effects.at(-1), 'effects')
     const history = new HistoryWriter(this.#bounds.segmentBytes)
     // Far behind the end of the log, history would be dropped again before anyone could ask for it.
-    if (this.#logEnd - last.offset > this.#bounds.historyRecords)
+    if (this.logEnd - last.offset > this.#bounds.historyRecords)
       state.historyStart = (last.offset + 1) as Offset
     else for (const done of effects) history.add(done)
     const pieces = history.finish()

@@ -4,6 +4,7 @@ import type { Offset } from '../core/types.ts'
 
 interface Waiter {
   readonly next: Offset
+  /** On the clock of `elapsed()`. */
   readonly deadline: number
   readonly resolve: () => void
   readonly reject: (cause: unknown) => void
@@ -48,10 +49,10 @@ export class OffsetWaiters {
   }
 
   /** Ends those whose deadline has passed. */
-  expire(now: number, error: () => unknown): void {
+  expire(elapsed: number, error: () => unknown): void {
     for (let at = this.#waiting.length - 1; at >= 0; at--) {
       const waiter = this.#waiting[at]
-      if (waiter === undefined || waiter.deadline > now) continue
+      if (waiter === undefined || waiter.deadline > elapsed) continue
       this.#waiting.splice(at, 1)
       waiter.reject(error())
     }

@@ -128,7 +128,7 @@ describe('writer', () => {
   beforeEach(() => start())
 
   const told = (_: unknown, written: Written): Written => written
-  const far = (): number => clock.current.now() + 60_000
+  const far = (): number => clock.current.elapsed() + 60_000
   const write = (
     mutation: Mutation,
     durability: 'applied' | 'logged' = 'applied',
@@ -213,7 +213,7 @@ describe('writer', () => {
       )
       const late = settled(
         writer
-          .barrier(rig.replica, clock.current.now() + 100)
+          .barrier(rig.replica, clock.current.elapsed() + 100)
           .then(() => ({ offset: 0 as never, outcome: undefined })),
       )
       const second = write(put('b')).then(() => order.push('b'))
@@ -436,7 +436,7 @@ describe('writer', () => {
       const door = log.hold()
       const first = write(put('a'))
       await new Promise((resolve) => setImmediate(resolve))
-      const late = settled(write(put('b'), 'applied', clock.current.now() + 100))
+      const late = settled(write(put('b'), 'applied', clock.current.elapsed() + 100))
       const later = write(put('c'))
       clock.current.advance(100)
       expect(await late).to.equal('DEADLINE_EXCEEDED')
@@ -447,13 +447,13 @@ describe('writer', () => {
     })
 
     it('already passed: it is not appended at all', async () => {
-      expect(await settled(write(put('a'), 'applied', clock.current.now()))).to.equal('DEADLINE_EXCEEDED')
+      expect(await settled(write(put('a'), 'applied', clock.current.elapsed()))).to.equal('DEADLINE_EXCEEDED')
       expect(log.appends).to.have.length(0)
     })
 
     it('after the append: the outcome is unknown, and the others of the pack still get theirs', async () => {
       const door = log.hold()
-      const late = write(put('a'), 'applied', clock.current.now() + 100)
+      const late = write(put('a'), 'applied', clock.current.elapsed() + 100)
       const patient = write(put('b'))
       await new Promise((resolve) => setImmediate(resolve))
       clock.current.advance(100)
@@ -550,7 +550,7 @@ describe('writer', () => {
     it('what is on its way, and takes nothing more', async () => {
       const door = log.hold()
       const all = [write(put('a')), write(put('b'))]
-      const drained = writer.drain(far())
+      const drained = writer.drain(60_000)
       expect(await settled(write(put('late')))).to.equal('NODE_DRAINING')
       door.open()
       await drained
@@ -562,7 +562,7 @@ describe('writer', () => {
       const sent = settled(write(put('a')))
       await new Promise((resolve) => setImmediate(resolve))
       const waiting = settled(write(put('b')))
-      const drained = writer.drain(clock.current.now() + 100)
+      const drained = writer.drain(100)
       clock.current.advance(100)
       await drained
       expect(await Promise.all([sent, waiting])).to.deep.equal(['WRITE_UNKNOWN', 'NODE_DRAINING'])

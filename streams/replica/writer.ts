@@ -76,7 +76,7 @@ export class Writer {
   #draining = false
   #whenIdle: (() => void)[] = []
 
-  /** @param session - a name that no other writer ever had */
+  /** Deadlines of its calls are on the clock's `elapsed()`. @param session - a name that no other writer ever had */
   constructor(log: Appender, clock: Clock, session: string) {
     this.#log = log
     this.#clock = clock
@@ -172,7 +172,7 @@ export class Writer {
   /** Takes what waits, in order, until an append is full. */
   #gather(lane: Lane): readonly Flight[] {
     const flights: Flight[] = []
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     let before = 0
     for (const queue of lane.queues) {
       const { packing } = queue.replica.state
@@ -296,7 +296,7 @@ export class Writer {
   }
 
   #sweep(): void {
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     for (const flight of this.#flights) {
       const stopped = flight.replica.status === 'stopped'
       for (const pending of flight.waiting)
@@ -330,12 +330,12 @@ export class Writer {
     this.#sequences.set(nameOf(replica), queue.sequence)
   }
 
-  /** Takes no new writes; resolves when those in flight are answered, or when the deadline has passed. */
-  async drain(deadline: number): Promise<void> {
+  /** Takes no new writes; resolves when those in flight are answered, after so many milliseconds at most. */
+  async drain(ms: number): Promise<void> {
     this.#draining = true
     if (this.#count > 0) {
       const idle = new Promise<void>((resolve) => this.#whenIdle.push(resolve))
-      await Promise.race([idle, this.#clock.sleep(Math.max(0, deadline - this.#clock.now()))])
+      await Promise.race([idle, this.#clock.sleep(Math.max(0, ms))])
     }
     this.#stopSweep()
     const error = unknown('the node stopped before the outcome of the write was known')

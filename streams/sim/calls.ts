@@ -1,7 +1,7 @@
 /** One call of each kind, made of random numbers and of what the workload has seen. */
 import { must } from '../core/assert.ts'
 import type { Consistency } from '../face.ts'
-import type { Call, Change, CompareSaid, ForeignCall, OperationKind, ReadCall } from './history.ts'
+import type { Call, Change, CompareSaid, ForeignCall, OperationKind, ReadCall, WriteCall } from './history.ts'
 import type { Workload } from './workload.ts'
 
 type Maker = (workload: Workload, client: string) => Call
@@ -68,9 +68,11 @@ function version({ numbers, versions }: Workload, key: string): number {
   return numbers.chance(50) ? 0 : Math.max(0, known - 1 - numbers.below(3))
 }
 
-function identity(workload: Workload, client: string): { readonly requestId?: string } {
-  if (!workload.options.requestIds || workload.numbers.chance(20)) return {}
-  return { requestId: `${client}/${workload.sequence(client)}` }
+/** What all writes have: most a request id, some the wish to hear of the log alone. */
+function identity(workload: Workload, client: string): Pick<WriteCall, 'requestId' | 'durability'> {
+  const durability = workload.numbers.chance(8) ? { durability: 'logged' as const } : {}
+  if (!workload.options.requestIds || workload.numbers.chance(20)) return durability
+  return { requestId: `${client}/${workload.sequence(client)}`, ...durability }
 }
 
 function put(workload: Workload, client: string): Call & { readonly kind: 'put' } {

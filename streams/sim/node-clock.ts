@@ -1,13 +1,14 @@
-/** The clock of one simulated process: it may run fast or slow, and be set. What a process waits for is not moved by a clock that is set. */
+/** The clock of one simulated process: it may run fast or slow, and be set. What it measures and waits for is not moved when it is set. */
 import type { Clock } from '../ports.ts'
 import type { Life, World } from './world.ts'
 
 export class NodeClock implements Clock {
   readonly #world: World
   readonly #life: Life
-  /** Since when it runs at its rate, and what it said then. */
+  /** Since when it runs at its rate, what it said then, and what had elapsed. */
   #from: number
   #said: number
+  #had = 0
   #rate = 1
 
   /** @param said - what it says now; the clock of a machine outlives its processes */
@@ -23,7 +24,15 @@ export class NodeClock implements Clock {
   }
 
   #exactly(): number {
-    return this.#said + (this.#world.now - this.#from) * this.#rate
+    return this.#said + this.#since()
+  }
+
+  elapsed(): number {
+    return this.#had + this.#since()
+  }
+
+  #since(): number {
+    return (this.#world.now - this.#from) * this.#rate
   }
 
   /** Somebody sets the clock. */
@@ -33,7 +42,9 @@ export class NodeClock implements Clock {
 
   /** @param rate - 1 = as the world */
   drift(rate: number): void {
-    this.#said = this.#exactly()
+    const since = this.#since()
+    this.#said += since
+    this.#had += since
     this.#from = this.#world.now
     this.#rate = rate
   }

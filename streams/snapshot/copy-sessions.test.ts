@@ -151,7 +151,8 @@ describe('pace', () => {
     let now = 0
     const slept: number[] = []
     const clock = {
-      now: () => now,
+      now: () => 0,
+      elapsed: () => now,
       every: () => () => undefined,
       sleep: (ms: number) => Promise.resolve(void slept.push(ms)),
     }

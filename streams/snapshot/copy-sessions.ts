@@ -89,7 +89,7 @@ export class CopySessions {
   }
 
   #expire(): void {
-    const now = this.#clock.now()
+    const now = this.#clock.elapsed()
     for (const [name, session] of this.#sessions)
       if (now - session.usedAt >= (session.taken ? COPY_STALL_MS : COPY_IDLE_MS)) this.#drop(name, session)
   }
@@ -123,7 +123,7 @@ class Session {
     this.#writer = writer
     this.#clock = clock
     this.#pace = paceBytes
-    this.usedAt = clock.now()
+    this.usedAt = clock.elapsed()
   }
 
   get taken(): boolean {
@@ -151,7 +151,7 @@ class Session {
       for (let at = from; ; at++) {
         if (this.#closed || taker !== this.#takers || !this.has(at))
           throw new TidemarkError('COPY_EXPIRED', 'the copy was ended, or taken up by another')
-        this.usedAt = this.#clock.now()
+        this.usedAt = this.#clock.elapsed()
         const chunk = this.#window[at - this.#first] ?? this.#read()
         if (chunk === undefined) return
         await this.#pace(chunk.length)
@@ -159,7 +159,7 @@ class Session {
       }
     } finally {
       this.#readers -= 1
-      this.usedAt = this.#clock.now()
+      this.usedAt = this.#clock.elapsed()
     }
   }
 

@@ -94,7 +94,7 @@ export class Peer {
   /** It did not answer when last asked; one caller in PEER_SUSPECT_MS is told otherwise, and finds out. */
   get suspect(): boolean {
     if (!this.#doubted) return false
-    const now = Date.now()
+    const now = performance.now()
     if (now < this.#suspectUntil) return true
     this.#suspectUntil = now + PEER_SUSPECT_MS
     return false
@@ -102,7 +102,7 @@ export class Peer {
 
   doubt(): void {
     this.#doubted = true
-    this.#suspectUntil = Date.now() + PEER_SUSPECT_MS
+    this.#suspectUntil = performance.now() + PEER_SUSPECT_MS
   }
 
   /** One operation on one row, among many of a frame. @param deadline - milliseconds since 1970 */

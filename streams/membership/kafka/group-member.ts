@@ -120,7 +120,7 @@ export function startGroupMember(
     if (answer.errorCode !== CODE.NONE) return answer.errorCode
     seat = { groupId, memberId: answer.memberId, generation: answer.generation }
     const leads = answer.leader === seat.memberId
-    const sent = clock.now()
+    const sent = clock.elapsed()
     const gift = leads ? part.assign(answer.members, answer.generation) : Buffer.alloc(0)
     const synced = await failpoint('group.sync', () =>
       coordinator.call(syncGroupCall(seat, leads ? answer.members : [], gift), ANSWER_MS),
@@ -136,7 +136,7 @@ export function startGroupMember(
   }
 
   const beat = async (): Promise<number> => {
-    const sent = clock.now()
+    const sent = clock.elapsed()
     const code = await failpoint('group.heartbeat', () =>
       coordinator.call(heartbeatCall(seat), KAFKA_REQUEST_MS),
     )

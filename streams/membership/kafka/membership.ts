@@ -85,7 +85,7 @@ export function openKafkaMembership(options: KafkaMembershipOptions): KafkaMembe
   let closing: Promise<void> | undefined
 
   const judge = (): void => {
-    const connected = inMap && closing === undefined && clock.now() - knownAt <= MEMBER_SILENT_MS
+    const connected = inMap && closing === undefined && clock.elapsed() - knownAt <= MEMBER_SILENT_MS
     if (connected !== connected$.value) connected$.next(connected)
   }
 

@@ -163,15 +163,15 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     'an end that cannot be proved counts as fresh',
     'freshness.js',
-    'await this.#options.writer.barrier(replica, deadline);',
+    'await this.#options.writer.barrier(replica, end);',
     '',
   ),
-  mutant('a token is not waited for', 'freshness.js', 'await this.#wait(replica, (seen + 1), deadline);', ''),
+  mutant('a token is not waited for', 'freshness.js', 'await this.#wait(replica, (seen + 1), end);', ''),
   mutant(
     'a token is one offset short',
     'freshness.js',
-    'await this.#wait(replica, (seen + 1), deadline);',
-    'await this.#wait(replica, seen, deadline);',
+    'await this.#wait(replica, (seen + 1), end);',
+    'await this.#wait(replica, seen, end);',
   ),
   // ---- watches
   mutant(

@@ -38,8 +38,14 @@ export interface Freshness {
   readonly asOf?: Token | undefined
 }
 
+/** Who answered. */
+export interface Answered {
+  /** Id of the node; undefined: the one that was asked. */
+  readonly answeredBy?: string | undefined
+}
+
 /** Where and how fresh an answer is. */
-export interface Provenance {
+export interface Provenance extends Answered {
   readonly partition: Partition
   readonly applied: Offset | undefined
   /** The offset that the next record gets, as last seen, and how long ago that was in milliseconds. */
@@ -65,7 +71,7 @@ export interface WriteOptions {
 }
 
 /** The answer to a write; with durability `logged` the outcome is not known yet, but the position is. */
-export interface WriteResult {
+export interface WriteResult extends Answered {
   readonly partition: Partition
   readonly offset: Offset
   readonly outcome: Outcome | undefined
@@ -226,7 +232,7 @@ export interface Keyspace {
 }
 
 /** A named place in the log of a partition: barrier.ts. */
-export interface Barrier {
+export interface Barrier extends Answered {
   readonly partition: Partition
   /** The first record with this request id: everything that was acknowledged before it was asked for lies before it. */
   readonly offset: Offset

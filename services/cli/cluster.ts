@@ -13,8 +13,8 @@ import { type Survey, nodeLines, partitionLines, surveyOf, surveyOfOne } from '.
 
 /** Milliseconds between two pictures of `watch`. */
 const WATCH_MS = 1000
-/** Milliseconds that a node gets to say what it has: one that hangs must not hold up what the others say. */
-const ANSWER_MS = 2000
+/** Milliseconds that a node gets to say what it has: one that hangs must not hold up what the others say for long. */
+const ANSWER_MS = 1000
 
 export function registerCluster(program: Command): void {
   const cluster = program

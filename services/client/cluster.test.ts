@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
+import { CLIENT_PATIENCE_MS } from '../../streams/core/limits.ts'
 import { FakeCluster, ZONES } from './cluster.fake.ts'
 import { connect, TidemarkError, type ClusterMap, type ConnectOptions, type Tidemark } from './index.ts'
 import { FakeServer } from './server.fake.ts'
@@ -74,6 +75,7 @@ describe('client of a cluster', () => {
       expect(arrived(Kind.PIPELINE_OPERATION_KIND_GET)).to.not.deep.equal(byLeader())
       forget()
       const near = client({ zone: ZONES[1] ?? '' })
+      await near.map()
       await Promise.all(keys.map((key) => near.get(key, { consistency: 'session' })))
       const inZone = keys.filter((key) => replicasOf(key).includes(1))
       expect(arrived(Kind.PIPELINE_OPERATION_KIND_GET)[1]).to.deep.equal(inZone)
@@ -384,6 +386,44 @@ describe('client of a cluster', () => {
       expect(cluster.node(1).arrivals.length + cluster.node(2).arrivals.length).to.equal(keys.length)
     })
 
+    it('hands on what a node does not answer, in order and once, and goes on with the others', async () => {
+      await warm()
+      const mine = keys.filter((key) => cluster.leaderOf(key) === 0)
+      const [one = '', two = ''] = mine
+      let number = 0
+      // As one that is cut off from the log does, or of which no answer comes back.
+      cluster.node(0).keepsQuiet = ({ kind }) =>
+        kind === Kind.PIPELINE_OPERATION_KIND_PUT || number++ % 2 === 0 ? 'lost' : 'done'
+      const began = performance.now()
+      const counted = mine.map((key) => db.increment(key))
+      const written = Array.from({ length: 20 }, (_, n) => db.put(`${one}-row`, String(n)))
+      const reads = [db.get(two), db.get(two, { consistency: 'eventual' })]
+      for (const { number: found } of await Promise.all(counted)) expect(found).to.equal(1n)
+      await Promise.all(written)
+      await Promise.all(reads)
+      const took = performance.now() - began
+      expect(took).to.be.greaterThan(CLIENT_PATIENCE_MS - 100)
+      expect(took, 'long before the deadline').to.be.lessThan(CLIENT_PATIENCE_MS * 2)
+      const rows = cluster.rows.history(Buffer.from(`${one}-row`)).map(({ row }) => Number(row?.value))
+      expect(rows.reverse()).to.deep.equal(Array.from({ length: 20 }, (_, n) => n))
+      forget()
+      const again = performance.now()
+      await Promise.all(mine.map((key) => db.increment(key)))
+      expect(performance.now() - again, 'it is passed over').to.be.lessThan(500)
+      expect(cluster.node(0).arrivals).to.deep.equal([])
+    })
+
+    it('waits for the one node that has it, and for one that is slow', async () => {
+      await warm()
+      cluster.placements = cluster.placements.map(([leader = 0]) => [leader])
+      cluster.publish()
+      await db.map()
+      const key = keys.find((name) => cluster.leaderOf(name) === 0) ?? ''
+      cluster.node(0).delayMs = 2 * CLIENT_PATIENCE_MS
+      expect((await db.increment(key)).number).to.equal(1n)
+      expect(cluster.servers.map(({ arrivals }) => arrivals.length)).to.deep.equal([1, 0, 0])
+    })
+
     it('reads from another replica where one restores or has stopped, and fails where all have', async () => {
       await Promise.all(keys.map((key) => db.put(key, '1')))
       cluster.node(0).refuse = () => 'PARTITION_RESTORING'
@@ -445,7 +485,9 @@ describe('client of a cluster', () => {
     it('describes every node, those that do not answer too', async () => {
       await db.map()
       await cluster.node(2).down()
-      const found = await db.describeAll({ deadlineMs: 500 })
+      const began = performance.now()
+      const found = await db.describeAll({ deadlineMs: 8000 })
+      expect(performance.now() - began, 'nobody waits for the dead').to.be.lessThan(2000)
       expect(found.map(({ nodeId, description }) => [nodeId, description?.nodeId])).to.deep.equal([
         ['node-0', 'node-0'],
         ['node-1', 'node-1'],

@@ -27,10 +27,8 @@ type Cluster = Pick<Tidemark, 'describe' | 'describeAll' | 'map' | 'onMap' | 'tr
 export function clusterOn(context: Context): Cluster {
   const { router } = context
 
-  const describe = async (options: CallOptions, node?: NodeLink): Promise<ClusterDescription> => {
-    const { deadlineMs } = options
-    const asked = node === undefined ? { deadlineMs } : { deadlineMs, choose: () => node }
-    const response = await ask<DescribeResponse>(context, asked, (link, ...call) =>
+  const describe = async ({ deadlineMs }: CallOptions): Promise<ClusterDescription> => {
+    const response = await ask<DescribeResponse>(context, { deadlineMs }, (link, ...call) =>
       link.cluster.describe({}, ...call),
     )
     context.token.met(response.logIdentity)
@@ -46,8 +44,8 @@ export function clusterOn(context: Context): Cluster {
       const { nodes } = await map(options)
       const asked = nodes.map(async (node): Promise<NodeDescription> => {
         try {
-          const link = router.linkTo(node)
-          return { ...node, description: await describe(options, link), failure: undefined }
+          const description = await describeNode(context, router.linkTo(node), options)
+          return { ...node, description, failure: undefined }
         } catch (error) {
           return { ...node, description: undefined, failure: TidemarkError.from(error) }
         }
@@ -90,6 +88,24 @@ export function clusterOn(context: Context): Cluster {
       }
     },
   }
+}
+
+/** Asked a second time where the connection broke, and no further: the caller wants to know that a node is away. */
+async function describeNode(
+  context: Context,
+  link: NodeLink,
+  { deadlineMs }: CallOptions,
+): Promise<ClusterDescription> {
+  const deadline = deadlineOf(context, deadlineMs)
+  const once = (): Promise<DescribeResponse> =>
+    askOnce<DescribeResponse>(context, link, deadline, (node, ...call) => node.cluster.describe({}, ...call))
+  const response = await once()
+    .catch(once)
+    .catch((error: unknown) => {
+      throw failureOf(error as ServiceError, link.address)
+    })
+  context.token.met(response.logIdentity)
+  return toClusterDescription(response)
 }
 
 /** The map, when there is one. @throws NOT_IMPLEMENTED, NODE_UNREACHABLE */

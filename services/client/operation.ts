@@ -68,6 +68,8 @@ export class Operation implements PipelineOperation {
   /** True once it was handed to a living connection: from then on a write may have been applied. */
   exposed = false
   lastFailure: TidemarkError | undefined = undefined
+  /** It was on its way when its pipeline looked last (patience.ts). */
+  seen = false
 
   constructor(
     kind: PipelineOperationKind,

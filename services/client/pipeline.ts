@@ -4,7 +4,8 @@
  *   submit ─▶ places ─▶ frame ─▶ stream ─▶ answer ─▶ the caller
  *               ▲                            │
  *               ├── again ◀──────────────────┤ retriable answer (after a rest), or connection lost (all, in order)
- *               └── handed on ◀──────────────┘ the same, where another node can do it: at once, to that node's pipeline
+ *               └── handed on ◀──────────────┘ the same, where another node can do it: at once, to that node's pipeline;
+ *                                              or nothing of its partition is answered (patience.ts)
  *
  * - A frame goes out when the turn of the event loop ends, unless CLIENT_FRAMES_UNWRITTEN_MAX are still on their way into
  *   the socket: then operations gather until one is written. No timer, no linger.
@@ -24,13 +25,19 @@ import {
   type PipelineResult,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
-import { CLIENT_FRAMES_UNWRITTEN_MAX, CLIENT_WAITING_MAX } from '../../streams/core/limits.ts'
+import {
+  CLIENT_FRAMES_UNWRITTEN_MAX,
+  CLIENT_PATIENCE_LOOKS,
+  CLIENT_PATIENCE_MS,
+  CLIENT_WAITING_MAX,
+} from '../../streams/core/limits.ts'
 import { decodePipelineResponse, encodePipelineRequest } from '../pipeline-codec.ts'
 import { backoffMs } from './backoff.ts'
 import { Deadlines } from './deadlines.ts'
 import { closedError, doubtfulError, endedError, failureFor, failureOf, lateError } from './failure.ts'
 import { nextFrame } from './frame.ts'
 import type { Carrier, Operation } from './operation.ts'
+import { Patience } from './patience.ts'
 import { Places, type Ids } from './places.ts'
 import type { SessionToken } from './session-token.ts'
 
@@ -56,6 +63,10 @@ export interface Dispatch {
   lost(failure: TidemarkError): void
   /** The node refused an operation. @returns whether another one shall be asked at once */
   refused(operation: Operation, failure: TidemarkError): boolean
+  /** The partition of an operation, by name; undefined where only this node could do it. */
+  nameOf(operation: Operation): string | undefined
+  /** Nothing of the operation's partition is answered: hands on what is on its way, where another node can do it. */
+  silent(operation: Operation): void
 }
 
 export interface PipelineOptions {
@@ -83,6 +94,8 @@ export class Pipeline implements Carrier {
   #framesUnwritten = 0
   #flushDue = false
   #reconnectTimer: NodeJS.Timeout | undefined
+  readonly #patience = new Patience()
+  #lookTimer: NodeJS.Timeout | undefined
   /** Connections lost since the last answer. */
   #losses = 0
   #lastLoss: TidemarkError | undefined
@@ -111,17 +124,18 @@ export class Pipeline implements Carrier {
     operation.carrier = this
     this.#places.add(operation)
     this.#deadlines.watch(operation.deadline)
+    this.#lookSoon()
     this.flushSoon()
   }
 
-  /** The way of some operations has changed: hands on what is to go elsewhere now. */
-  handOn(): void {
+  /** The way of some operations has changed: hands on what is to go elsewhere now. @param silent - the node owes answers */
+  handOn(silent = false): void {
     if (this.#places.empty) return
     const gone = this.#places.withdraw((operation) => {
       // A read that is on its way in good hands stays there.
-      if (operation.isRead && operation.stage === 'sent' && this.#connected && this.node.reachable)
-        return false
-      return this.#dispatch.pipelineFor(operation) !== this
+      const moves =
+        silent || !(operation.isRead && operation.stage === 'sent' && this.#connected && this.node.reachable)
+      return moves && this.#dispatch.pipelineFor(operation) !== this
     })
     for (const operation of gone) {
       if (!this.#connected && this.#lastLoss !== undefined) operation.lastFailure = this.#lastLoss
@@ -134,7 +148,20 @@ export class Pipeline implements Carrier {
     operation.carrier = this
     this.#places.adopt(operation)
     this.#deadlines.watch(operation.deadline)
+    this.#lookSoon()
     this.flushSoon()
+  }
+
+  #lookSoon(): void {
+    this.#lookTimer ??= setTimeout(() => {
+      this.#lookTimer = undefined
+      const nameOf = (operation: Operation): string | undefined => this.#dispatch.nameOf(operation)
+      for (const operation of this.#patience.look(this.#places.allSent(), nameOf)) {
+        // Handed on with another of its partition meanwhile, perhaps.
+        if (operation.carrier === this) this.#dispatch.silent(operation)
+      }
+      if (!this.#places.empty) this.#lookSoon()
+    }, CLIENT_PATIENCE_MS / CLIENT_PATIENCE_LOOKS)
   }
 
   /** Nobody waits for it any more. */
@@ -159,6 +186,7 @@ export class Pipeline implements Carrier {
   end(): void {
     this.#deadlines.stop()
     clearTimeout(this.#reconnectTimer)
+    clearTimeout(this.#lookTimer)
     const stream = this.#stream
     this.#stream = undefined
     stream?.end()

@@ -70,6 +70,11 @@ export class Places implements Home {
     return operation?.stage === 'sent' ? operation : undefined
   }
 
+  /** All that are on their way. */
+  *allSent(): Generator<Operation> {
+    for (const operation of this.#placed.values()) if (operation.stage === 'sent') yield operation
+  }
+
   /** The operation that may go next. */
   peek(): Operation | undefined {
     const again = livingHead(this.#again, 'queued')
@@ -105,6 +110,7 @@ export class Places implements Home {
     }
     operation.stage = 'sent'
     operation.exposed = true
+    operation.seen = false
   }
 
   sendAgain(operation: Operation): void {

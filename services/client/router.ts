@@ -20,6 +20,7 @@ import type { NodeLink } from './node-link.ts'
 import type { Operation } from './operation.ts'
 import type { Dispatch, Pipeline } from './pipeline.ts'
 import type { ClientPlace } from './preference.ts'
+import { Silence } from './patience.ts'
 import { Routes, type Choice, type Place, type Slot } from './routes.ts'
 
 export interface RouterOptions {
@@ -51,6 +52,7 @@ export class Router {
   #anywhere: NodeLink | undefined
   #epoch = 1
   readonly #avoidance = new Avoidance(() => this.changed())
+  readonly #silence = new Silence(() => this.changed())
   #settleTimer: NodeJS.Timeout | undefined
 
   constructor(options: RouterOptions) {
@@ -115,6 +117,7 @@ export class Router {
     await this.#pool.drained()
     this.#follower.stop()
     this.#avoidance.stop()
+    this.#silence.stop()
     clearTimeout(this.#settleTimer)
     this.#pool.close()
   }
@@ -130,6 +133,8 @@ export class Router {
       pipelineFor: (operation) => this.pipelineFor(operation),
       lost: (failure) => this.#lost(link, failure),
       refused: (operation, failure) => this.#refused(link, operation, failure),
+      nameOf: (operation) => this.#slotOf(operation)?.name,
+      silent: (operation) => this.#silent(link, operation),
     }
   }
 
@@ -259,6 +264,13 @@ export class Router {
     return next !== link && this.#fit(next, this.#slotOf(operation))
   }
 
+  #silent(link: NodeLink, operation: Operation): void {
+    const slot = this.#slotOf(operation)
+    if (slot === undefined || this.#beside(slot, link) === undefined) return
+    this.#silence.add(slot.name, link)
+    this.changed(true)
+  }
+
   /** A call failed on this node. @returns whether another one, which is thought to do better, can be asked at once */
   failed(link: NodeLink, place: Place | undefined, failure: TidemarkError, near = true): boolean {
     if (failure.reason === 'NODE_UNREACHABLE') link.lost()
@@ -268,7 +280,8 @@ export class Router {
   }
 
   #fit(link: NodeLink, slot: Slot | undefined): boolean {
-    return link.reachable && !this.#avoidance.avoids(link, slot)
+    if (!link.reachable || this.#avoidance.avoids(link, slot)) return false
+    return slot === undefined || !this.#silence.of(slot.name, link)
   }
 
   #slotOf(place: Place | undefined): Slot | undefined {
@@ -336,11 +349,11 @@ export class Router {
     for (const pipeline of this.#pool.pipelines()) pipeline.flushSoon()
   }
 
-  /** The choice may be another now. */
-  changed(): void {
+  /** The choice may be another now. @param silent - because a node owes answers: what it has is not in good hands there */
+  changed(silent = false): void {
     this.#epoch += 1
     this.#anywhere = undefined
     if (this.#direct !== undefined) this.#direct = this.any()
-    for (const pipeline of this.#pool.pipelines()) pipeline.handOn()
+    for (const pipeline of this.#pool.pipelines()) pipeline.handOn(silent)
   }
 }

@@ -15,6 +15,8 @@ export type Place =
 
 /** One partition: where it is, best first, and what was chosen. */
 export interface Slot {
+  /** `<keyspace>/<partition>`, the same in every map. */
+  readonly name: string
   readonly leaderFirst: Choice
   readonly nearestFirst: Choice
 }
@@ -27,6 +29,7 @@ export interface Choice {
 }
 
 interface KeyspaceRoutes {
+  readonly name: string
   readonly placements: readonly ClusterPlacement[]
   readonly by: PartitionBy
   readonly slots: (Slot | undefined)[]
@@ -47,7 +50,7 @@ export class Routes {
       if (placements.length === 0) continue
       const by: PartitionBy =
         partitionByPrefix.length === 0 ? { kind: 'key' } : { kind: 'prefix', separator: partitionByPrefix }
-      this.#keyspaces.set(name, { placements, by, slots: [] })
+      this.#keyspaces.set(name, { name, placements, by, slots: [] })
     }
   }
 
@@ -74,7 +77,8 @@ export class Routes {
       link: undefined,
       epoch: 0,
     })
-    const slot: Slot = { leaderFirst: choice(leaderFirst), nearestFirst: choice(nearestFirst) }
+    const name = `${routes.name}/${partition}`
+    const slot: Slot = { name, leaderFirst: choice(leaderFirst), nearestFirst: choice(nearestFirst) }
     routes.slots[partition] = slot
     return slot
   }

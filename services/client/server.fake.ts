@@ -78,6 +78,8 @@ export class FakeServer {
   stallInitial = false
   /** Answers operations of pipelines in its place, while it returns a reason. */
   refuse: (operation: PipelineOperation) => Reason | undefined = () => undefined
+  /** Operations of pipelines that it does not answer: `lost` before they are done, `done` after. */
+  keepsQuiet: (operation: PipelineOperation) => 'lost' | 'done' | undefined = () => undefined
   /** The next calls that are not pipelines fail with these, one each. */
   readonly failures: TidemarkError[] = []
   readonly keyspaces: Map<string, FakeKeyspace>
@@ -350,8 +352,13 @@ export class FakeServer {
   ): Promise<void> {
     this.frames.push(frame.operations.length)
     if (this.delayMs > 0) await delay(this.delayMs)
-    const results = frame.operations.map((operation) => this.#perform(frame, operation))
-    if (!call.cancelled) call.write({ results, logIdentity: FAKE_LOG, nodeId: this.nodeId })
+    const results = frame.operations.flatMap((operation) => {
+      const quiet = this.keepsQuiet(operation)
+      const result = quiet === 'lost' ? [] : [this.#perform(frame, operation)]
+      return quiet === undefined ? result : []
+    })
+    if (!call.cancelled && results.length > 0)
+      call.write({ results, logIdentity: FAKE_LOG, nodeId: this.nodeId })
   }
 
   #perform(frame: PipelineRequest, operation: PipelineOperation): PipelineResult {

@@ -39,7 +39,7 @@ export const tokenMessage = (logIdentity: string, positions: readonly Position[]
 })
 
 export const headerMessage = (nodeId: string, keyspace: string, provenance: Provenance): Header => ({
-  nodeId,
+  nodeId: provenance.answeredBy ?? nodeId,
   applied:
     provenance.applied === undefined
       ? undefined
@@ -51,7 +51,7 @@ export const headerMessage = (nodeId: string, keyspace: string, provenance: Prov
 
 /** A write's answer is a read of the applied stream at its own record; with LOGGED nothing was read, the position is the record's. */
 export const writeHeaderMessage = (nodeId: string, keyspace: string, written: WriteResult): Header => ({
-  nodeId,
+  nodeId: written.answeredBy ?? nodeId,
   applied: positionMessage(keyspace, written.partition, written.offset),
   logEnd: written.logEnd,
   logEndAgeMs: written.logEndAgeMs,
@@ -90,7 +90,7 @@ export const barrierMessage = (
     barrier === undefined
       ? undefined
       : {
-          nodeId,
+          nodeId: barrier.answeredBy ?? nodeId,
           applied: positionMessage(keyspace, barrier.partition, barrier.at),
           logEnd: barrier.at + 1,
           logEndAgeMs: 0,

@@ -381,6 +381,15 @@ export const CLIENT_CONNECT_MS_MAX = 1000
 export const CLIENT_MAP_WAIT_MS = 250
 /** Milliseconds that a client passes over a node, or its replica of one partition, after it said that another should be asked. */
 export const CLIENT_AVOID_MS = 1000
+/**
+ * Milliseconds for which a node may answer nothing of a partition before a client hands on what it has there to another replica: short
+ * enough that most are answered within their deadline, long enough that what is only slow is not asked for twice.
+ */
+export const CLIENT_PATIENCE_MS = 1500
+/** Looks in that time: what was sent is handed on after one more of them at most. */
+export const CLIENT_PATIENCE_LOOKS = 3
+/** Milliseconds for which such a node is passed over for this partition; then it is tried again. */
+export const CLIENT_SILENT_MS = 5000
 /** Milliseconds between two nodes that a client asks for the map because a node told that the one it has is old. */
 export const CLIENT_MAP_REFRESH_MS = 500
 /** Milliseconds after which a client asks again for a map that its node is too old to tell. */

@@ -9,6 +9,7 @@ import { TidemarkError } from '../../../streams/core/errors.ts'
 import type { Mutation, Row } from '../../../streams/core/mutation.ts'
 import { type Offset, type Partition, partition as partitionAt } from '../../../streams/core/types.ts'
 import type {
+  Answered as FromNode,
   Barrier,
   BatchReadResult,
   Freshness,
@@ -70,7 +71,7 @@ export class RoutedKeyspace implements Keyspace {
   }
 
   /** A read of one partition. */
-  async #read<T>(
+  async #read<T extends FromNode | undefined>(
     partition: Partition,
     freshness: Freshness,
     ask: (rows: Rows, freshness: Freshness) => Promise<T>,
@@ -82,7 +83,7 @@ export class RoutedKeyspace implements Keyspace {
       ({ rows }, _, deadline) => ask(rows, { ...freshness, deadline }),
       { tried },
     )
-    return must(answered, 'the answer').answer
+    return answerOf(answered)
   }
 
   // ---- writing ----
@@ -121,7 +122,7 @@ export class RoutedKeyspace implements Keyspace {
       ({ rows }, _, deadline) => rows.write(named, { ...options, deadline }, reads),
       { tried, purpose: 'write' },
     )
-    return must(answered, 'the answer').answer
+    return answerOf(answered)
   }
 
   #partitionOfMutation(mutation: Mutation, reads: TransactionReads | undefined): Partition | undefined {
@@ -142,7 +143,7 @@ export class RoutedKeyspace implements Keyspace {
       ({ rows }, _, until) => rows.barrier(partition, requestId, until),
       { purpose: 'write' },
     )
-    return must(answered, 'the answer').answer
+    return answerOf(answered)
   }
 
   findBarrier(partition: Partition, requestId: string, deadline: number): Promise<Barrier | undefined> {
@@ -276,3 +277,9 @@ export class RoutedKeyspace implements Keyspace {
 }
 
 const wasLate = ({ reason }: TidemarkError): boolean => reason === 'DEADLINE_EXCEEDED'
+
+/** Of one partition, with the name of the node that gave it. */
+function answerOf<T extends FromNode | undefined>(answered: Answered<T> | undefined): T {
+  const { answer, place } = must(answered, 'the answer')
+  return answer === undefined || place.own ? answer : { ...answer, answeredBy: place.nodeId }
+}

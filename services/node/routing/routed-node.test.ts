@@ -98,6 +98,10 @@ describe('a routed node', () => {
       expect(await valueAt(a, key)).to.equal('before')
       const written = await a.write(put(key, 'after'), inTime())
       expect(written.outcome?.status).to.equal('applied')
+      const other = cluster.at(2).nodeId
+      expect(written.answeredBy, 'who answered is told').to.equal(other)
+      expect((await a.get(key, inTime())).answeredBy).to.equal(other)
+      expect((await a.get(keyIn(a, 0), inTime())).answeredBy, 'itself').to.equal(undefined)
       expect(await valueAt(a, key)).to.equal('after')
     })
 
@@ -263,7 +267,8 @@ const valueAt = async (rows: Keyspace, key: Buffer): Promise<string | undefined>
 /** Rows and offsets without the classes and views that carry them. */
 const plain = async (answer: Promise<unknown>): Promise<unknown> =>
   JSON.parse(
-    JSON.stringify(await answer, (_, value: unknown) => {
+    JSON.stringify(await answer, (name, value: unknown) => {
+      if (name === 'answeredBy') return undefined
       if (value instanceof Uint8Array) return [...value]
       if (typeof value === 'object' && value !== null && 'data' in value) return value.data
       return typeof value === 'bigint' ? String(value) : value

@@ -341,7 +341,8 @@ describe('RocksDB store', () => {
       let directory = ''
       let next = 0
       let batches = 0
-      for (let round = 0; round < 12; round += 1) {
+      // A slow machine writes less between two kills.
+      for (let round = 0; round < 12 || batches < 1000; round += 1) {
         if (round % 3 === 0) {
           directory = newDirectory()
           next = 0
@@ -357,7 +358,6 @@ describe('RocksDB store', () => {
         next = last + 1
         await store.close()
       }
-      expect(batches).to.be.at.least(1000)
     })
   })
 

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { Client, credentials, Metadata, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js'
-import { measure } from '../../services/cli/workload.ts'
+import { measure } from '../../services/cli/measure.ts'
 import type { Figures } from './figures.ts'
 import { UNARY_IN_FLIGHT, type Settings } from './settings.ts'
 

@@ -1,5 +1,5 @@
 /** The figures of a run, and how they are shown. */
-import type { Measured } from '../../services/cli/workload.ts'
+import type { Measured } from '../../services/cli/measure.ts'
 import { tableText } from '../../services/cli/output.ts'
 import type { Machine } from './machine.ts'
 

@@ -1,7 +1,7 @@
 /** What kafkajs gives without anything around it: records as large as packs, each send awaited, one partition after the other. */
 import { randomBytes } from 'node:crypto'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
-import { measure } from '../../services/cli/workload.ts'
+import { measure } from '../../services/cli/measure.ts'
 import type { Figures } from './figures.ts'
 import type { Settings } from './settings.ts'
 

@@ -1,4 +1,4 @@
-/** `npm run compare`: Tidemark beside etcd and Redis, in one run. */
+/** `npm run compare`: Tidemark beside etcd, Redis and Kafka Streams, in one run. */
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { machineText } from '../bench/figures.ts'
@@ -9,12 +9,13 @@ import { type Measured, compare } from './run.ts'
 import { rowsOf, tableOf } from './table.ts'
 import { goPrograms } from './tools.ts'
 
-const HELP = `Tidemark beside etcd and Redis on this machine, under the same load from the same Go program, in turns.
+const HELP = `Tidemark beside etcd, Redis and Kafka Streams on this machine, under the same load of
+one Go program, in turns.
 
   npm run compare -- [options]
 
   --quick            a look: one round, short, few rows; its figures are not to be quoted
-  --peers A,B        only these: tidemark, etcd, redis (default: all that this machine can run)
+  --peers A,B        only these: tidemark, etcd, redis, streams (default: all that this machine can run)
   --durability WHICH fsync (what is acknowledged is on the disk) or "page cache"; default: both, never mixed
   --only TEXT        only workloads whose title has this in it
   --rounds N         how often each is measured; the median counts (5)
@@ -25,7 +26,8 @@ const HELP = `Tidemark beside etcd and Redis on this machine, under the same loa
 
 Everything shares this machine: clients, servers, brokers. CPU US is what all processes of the server used for one
 operation, the broker's included. TIDEMARK IS the rate of the better Tidemark of the class over the peer's.
-Go builds etcd and the load the first time (some minutes); Redis is the Debian package.
+Go builds etcd and the load the first time (some minutes), Maven the front of Kafka Streams; Redis is the
+Debian package.
 `
 
 const { values } = parseArgs({

@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { guard, unguard } from '../../infra/kafka/watchdog.ts'
-import type { Durability, Peer, RunningPeer } from './peers.ts'
+import type { RunningPeer } from './life.ts'
+import type { Durability, Peer } from './peers.ts'
 import type { Scale, Workload } from './plan.ts'
 import { Missing, type Programs } from './tools.ts'
-import { usageOf } from './usage.ts'
+import { cpuSecondsBetween, usageOf } from './usage.ts'
 
 const run = promisify(execFile)
 
@@ -81,12 +82,19 @@ export async function compare(durability: Durability, peers: readonly Peer[], ho
   }
 }
 
+/** Until a server that was started again must have answered well. */
+const START_SECONDS_MAX = 300
 const LOADING: Workload = { title: 'load', name: 'load', clients: 16, connections: 4, frame: { etcd: 128 } }
 
 async function inTurns(durability: Durability, live: readonly Live[], how: Run): Promise<Measured[]> {
   const measured: (Measured & { readonly samples: Sample[] })[] = []
   for (const workload of how.workloads) {
-    const row = live.map(({ peer }) => ({
+    const { restart, of: kinds, rows } = workload
+    const able = live.filter(
+      ({ peer, running }) =>
+        (kinds?.includes(peer.kind) ?? true) && (restart === undefined || running.restarts.includes(restart)),
+    )
+    const row = able.map(({ peer }) => ({
       durability,
       peer: peer.name,
       kind: peer.kind,
@@ -95,14 +103,17 @@ async function inTurns(durability: Durability, live: readonly Live[], how: Run):
     }))
     measured.push(...row)
     // Caches fill and compilers compile: on no server does that count.
-    for (const one of live) await load(one, workload, { ...how, scale: warmUp(how.scale) })
+    for (const one of restart === undefined ? able : []) {
+      if (rows !== undefined) await load(one, { ...LOADING, rows }, how)
+      await load(one, workload, { ...how, scale: warmUp(how.scale) })
+    }
     for (let round = 0; round < how.scale.rounds; round += 1) {
-      for (const [index, one] of live.entries()) {
-        const sample = await load(one, workload, how)
+      for (const [index, one] of able.entries()) {
+        const sample = await (restart === undefined ? load : startAgain)(one, workload, how)
         row[index]?.samples.push(sample)
         const failed = sample.failed === 0 ? '' : `, ${sample.failed} failed: ${sample.error ?? ''}`
         how.say(
-          `${durability}: ${workload.title}, ${one.peer.name}: ${Math.round(sample.perSecond)}/s${failed}`,
+          `${durability}: ${workload.title}, ${one.peer.name}: ${Math.round(sample.perSecond * 100) / 100}/s${failed}`,
         )
       }
     }
@@ -114,18 +125,37 @@ const warmUp = (scale: Scale): Scale => ({ ...scale, seconds: Math.max(1, Math.f
 
 async function load({ peer, running }: Live, workload: Workload, { scale, programs }: Run): Promise<Sample> {
   const before = await usageOf(running.pids)
+  const { count = scale.keys, valueBytes = 100 } = workload.rows ?? {}
   const { stdout } = await run(programs.load, [
     ...['-server', peer.kind, '-addresses', running.addresses.join(',')],
     ...['-workload', workload.name, '-clients', String(workload.clients)],
     ...['-connections', String(workload.connections), '-length', `${scale.seconds}s`],
-    ...['-keys', String(scale.keys), '-frame', String(workload.frame?.[peer.kind] ?? 64)],
-    ...['-value-bytes', String(workload.valueBytes ?? 100), '-events', String(workload.events ?? 1000)],
+    ...['-prefix', workload.rows === undefined ? 'row/' : `${valueBytes}/`, '-keys', String(count)],
+    ...['-frame', String(workload.frame?.[peer.kind] ?? 64)],
+    ...['-value-bytes', String(valueBytes), '-events', String(workload.events ?? 1000)],
   ])
   const result = JSON.parse(stdout) as LoadResult
   const after = await usageOf(running.pids)
   return {
     ...result,
-    serverMicros: (1e6 * (after.cpuSeconds - before.cpuSeconds)) / Math.max(1, result.operations),
+    serverMicros: (1e6 * cpuSecondsBetween(before, after)) / Math.max(1, result.operations),
     rssMiB: after.rssMiB,
+  }
+}
+
+/** A start that was to read all rows counts them; another one counts as one operation. */
+async function startAgain(one: Live, workload: Workload, how: Run): Promise<Sample> {
+  const { restart = 'killed' } = workload
+  const before = await usageOf(one.running.pids)
+  const began = await one.running.restart(restart)
+  const scale = { ...how.scale, seconds: START_SECONDS_MAX }
+  const sample = await load(one, workload, { ...how, scale })
+  const seconds = (performance.now() - began) / 1000
+  const operations = restart === 'killed' ? 1 : how.scale.keys
+  const ms = seconds * 1000
+  return {
+    ...sample,
+    ...{ operations, seconds, perSecond: operations / seconds, p50Ms: ms, p99Ms: ms, maxMs: ms },
+    serverMicros: (1e6 * cpuSecondsBetween(before, await usageOf(one.running.pids))) / operations,
   }
 }

@@ -47,6 +47,14 @@ describe('the table of the comparison', () => {
     expect(etcd).to.contain('1.00 x (aim 2, missed)')
   })
 
+  it('holds what no peer has against what the peer does instead', () => {
+    const replay = { ...measured('streams', 'streams', 100), workload: { ...workload, title: 'replay' } }
+    const snapshot = { ...workload, title: 'snapshot', against: 'replay', aims: { streams: 5 } }
+    const [own, other] = rowsOf([{ ...measured('tidemark', 'tidemark', 600), workload: snapshot }, replay])
+    expect([own?.ratio, own?.aim]).to.deep.equal([6, 5])
+    expect(other?.ratio).to.equal(undefined)
+  })
+
   it('counts what failed over all rounds', () => {
     const [row] = rowsOf([
       { ...measured('etcd', 'etcd'), samples: [sample(1, { failed: 2 }), sample(1, { failed: 1 })] },

@@ -1,5 +1,6 @@
 /** What was measured, as a table: losses stand there like wins. */
 import { tableText } from '../../services/cli/output.ts'
+import type { Workload } from './plan.ts'
 import type { Measured, Sample } from './run.ts'
 
 export interface Row {
@@ -13,7 +14,7 @@ export interface Row {
   readonly serverMicros: number
   readonly rssMiB: number
   readonly failed: number
-  /** Tidemark's rate over this one's, best Tidemark of the class; undefined on Tidemark's own rows. */
+  /** Tidemark's rate over this one's, best Tidemark of the class; on Tidemark's own row where the peer has nothing like it (Workload.against). */
   readonly ratio?: number
   readonly aim?: number
 }
@@ -37,17 +38,30 @@ export function rowsOf(measured: readonly Measured[]): Row[] {
       rssMiB: medianOf(one.samples, 'rssMiB'),
       failed: one.samples.reduce((sum, { failed }) => sum + failed, 0),
     }
-    if (one.kind === 'tidemark') return row
+    const { workload } = one
+    if (one.kind === 'tidemark') {
+      const other = measured.find(
+        ({ kind, durability, workload: { title } }) =>
+          kind !== 'tidemark' && durability === one.durability && title === workload.against,
+      )
+      return other === undefined ? row : { ...row, ...held(row.perSecond.median, other, workload) }
+    }
     const own = measured
       .filter(
-        ({ kind, durability, workload }) =>
-          kind === 'tidemark' && durability === one.durability && workload === one.workload,
+        ({ kind, durability, workload: { title } }) =>
+          kind === 'tidemark' && durability === one.durability && title === workload.title,
       )
       .map(({ samples }) => spreadOf(samples.map(({ perSecond }) => perSecond)).median)
     if (own.length === 0) return row
-    const aim = one.workload.aims?.[one.kind]
-    return { ...row, ratio: Math.max(...own) / row.perSecond.median, ...(aim === undefined ? {} : { aim }) }
+    return { ...row, ...held(Math.max(...own), one, workload) }
   })
+}
+
+/** Our rate against that of a peer, with the aim. */
+function held(own: number, { kind, samples }: Measured, { aims }: Workload): Pick<Row, 'ratio' | 'aim'> {
+  const ratio = own / spreadOf(samples.map(({ perSecond }) => perSecond)).median
+  const aim = aims?.[kind]
+  return aim === undefined ? { ratio } : { ratio, aim }
 }
 
 export function spreadOf(values: readonly number[]): Spread {
@@ -67,7 +81,7 @@ export function tableOf(rows: readonly Row[]): string {
     return [
       again ? '' : `${row.workload} (${row.durability})`,
       row.peer,
-      `${whole(median)} (${whole(least)} to ${whole(most)})`,
+      `${shown(median)} (${shown(least)} to ${shown(most)})`,
       row.p50Ms.toFixed(2),
       row.p99Ms.toFixed(2),
       row.serverMicros.toFixed(1),
@@ -88,3 +102,4 @@ function verdict({ ratio, aim }: Row): string {
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
+const shown = (value: number): string => (value < 10 ? value.toFixed(2) : whole(value))

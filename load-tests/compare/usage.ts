@@ -5,19 +5,28 @@ import { readFile } from 'node:fs/promises'
 const TICK_SECONDS = 0.01
 
 export interface Usage {
-  readonly cpuSeconds: number
+  /** Of each process, since it began. */
+  readonly cpuSeconds: ReadonlyMap<number, number>
   readonly rssMiB: number
 }
 
 export async function usageOf(pids: readonly number[]): Promise<Usage> {
   const all = await Promise.all(pids.map(usageOfOne))
   return {
-    cpuSeconds: all.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+    cpuSeconds: new Map(all.map(({ cpuSeconds }, at) => [pids[at] ?? 0, cpuSeconds])),
     rssMiB: all.reduce((sum, { rssMiB }) => sum + rssMiB, 0),
   }
 }
 
-async function usageOfOne(pid: number): Promise<Usage> {
+/** Processor seconds between the two; a process that is only in the second began meanwhile. */
+export function cpuSecondsBetween(before: Usage, after: Usage): number {
+  return [...after.cpuSeconds].reduce(
+    (sum, [pid, seconds]) => sum + seconds - (before.cpuSeconds.get(pid) ?? 0),
+    0,
+  )
+}
+
+async function usageOfOne(pid: number): Promise<{ cpuSeconds: number; rssMiB: number }> {
   const [stat, status] = await Promise.all([
     readFile(`/proc/${pid}/stat`, 'utf8'),
     readFile(`/proc/${pid}/status`, 'utf8'),

@@ -2,8 +2,9 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { connect } from '../client/index.ts'
 import { FakeServer } from '../client/server.fake.ts'
+import { WORKLOAD_NAMES } from './bench-options.ts'
 import { run } from './run.fake.ts'
-import { measure, runWorkloads, source } from './workload.ts'
+import { runWorkload, source } from './workload.ts'
 
 describe('the workloads of bench', () => {
   it('visit each key once before any comes again', () => {
@@ -20,24 +21,45 @@ describe('the workloads of bench', () => {
     )
   })
 
-  it('count what was done', async () => {
-    let calls = 0
-    const call = async (): Promise<void> => void (calls += 1)
-    const measured = await measure({ name: 'x', ms: 10_000, loops: 7, weight: 3, calls: 100 }, call)
-    expect(calls).to.equal(100)
-    expect(measured.operations).to.equal(300)
-    expect(measured.p50Ms).to.be.at.most(measured.maxMs)
-  })
-
-  it('run against a node, from the command line too', async () => {
+  it('run against a node; load writes each key, and reads then miss none', async () => {
     const server = await FakeServer.start()
     const db = connect({ server: server.address })
-    const measured = await runWorkloads(db, { ms: 20, keys: 50, valueBytes: 10, inFlight: 8 })
-    expect(measured.every(({ operations }) => operations > 0)).to.equal(true)
+    const options = { ms: 20, keys: 300, valueBytes: 10, clients: 8 }
+    let missing = 0
+    const onMissing = (rows: number): void => void (missing += rows)
+    expect((await runWorkload('get', db, options, { onMissing })).operations).to.equal(missing)
+    expect((await runWorkload('load', db, options)).operations).to.equal(300)
+    missing = 0
+    for (const name of WORKLOAD_NAMES) {
+      const measured = await runWorkload(name, db, { ...options, zipf: 0.9 }, { onMissing })
+      expect(measured.operations, name).to.be.greaterThan(0)
+    }
+    expect(missing).to.equal(0)
     await db.close()
-    const ran = await run(server.address, ['bench', '--duration', '20ms', '--keys', '50', '-o', 'jsonl'])
+    await server.close()
+  })
+
+  it('run from the command line, a line for each in a pipe', async () => {
+    const server = await FakeServer.start()
+    const small = ['--duration', '20ms', '--keys', '300', '--rate', '1000']
+    const ran = await run(server.address, ['bench', 'load', 'mix', ...small, '-o', 'jsonl'])
     expect(ran.err).to.equal('')
-    expect(ran.out.trim().split('\n')).to.have.length(measured.length)
+    const [load, mix] = ran.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { name: string; operations: number })
+    expect(load).to.include({ name: 'load', operations: 300, failed: 0 })
+    expect(mix?.operations).to.be.within(1, 21)
+    await server.close()
+  })
+
+  it('say what was not there, and refuse what they do not know', async () => {
+    const server = await FakeServer.start()
+    const ran = await run(server.address, ['bench', 'get', '--duration', '10ms', '--keys', '10'])
+    expect(ran.err).to.match(/rows of get were not there; "bench load" writes them/)
+    expect(ran.out.split('\t')).to.have.length(9)
+    expect((await run(server.address, ['bench', 'gett'])).code).to.equal(2)
+    expect((await run(server.address, ['bench', '--zipf', '1.5'])).code).to.equal(2)
     await server.close()
   })
 })

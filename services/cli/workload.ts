@@ -1,88 +1,80 @@
-/** The workloads of `tidemark bench`; load-tests/bench runs the same ones beside the ceilings of the machine. */
+/** The workloads of `tidemark bench`; load-tests/ runs the same ones beside the ceilings of the machine. */
 import { randomBytes } from 'node:crypto'
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
-import type { Keyspace } from '../client/index.ts'
-import { withClient, type Globals } from './options.ts'
-import { formatOf, jsonText, tableText, write } from './output.ts'
+import type { ConsistencyName, Keyspace } from '../client/index.ts'
+import type { WorkloadName } from './bench-options.ts'
+import { type Measured, type Plan, measure } from './measure.ts'
+import { zipf } from './zipf.ts'
 
 export interface WorkloadOptions {
   /** Milliseconds that each workload runs. */
   readonly ms: number
   readonly keys: number
   readonly valueBytes: number
-  /** Operations in flight, kept up by as many loops that await each one. */
-  readonly inFlight: number
-}
-
-export interface Measured {
-  readonly name: string
-  readonly operations: number
-  readonly perSecond: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly maxMs: number
-}
-
-export async function runBench(
-  options: Globals & {
-    readonly duration: number
-    readonly keys: number
-    readonly valueBytes: number
-    readonly inFlight: number
-  },
-): Promise<void> {
-  const measured = await withClient(options, (db) => runWorkloads(db, { ...options, ms: options.duration }))
-  const format = formatOf(options)
-  if (format === 'json') return write(jsonText(measured, format))
-  if (format === 'jsonl') return write(measured.map((one) => jsonText(one, format)).join(''))
-  const rows = measured.map(({ name, perSecond, p50Ms, p99Ms, maxMs }) => [
-    name,
-    String(Math.round(perSecond)),
-    ...[p50Ms, p99Ms, maxMs].map((ms) => ms.toFixed(2)),
-  ])
-  if (format === 'raw') return write(rows.map((row) => `${row.join('\t')}\n`).join(''))
-  return write(tableText(['WORKLOAD', 'PER SECOND', 'P50 MS', 'P99 MS', 'MAX MS'], rows))
-}
-
-export async function runWorkloads(db: Keyspace, options: WorkloadOptions): Promise<Measured[]> {
-  const measured: Measured[] = []
-  for (const workload of Object.values(WORKLOADS)) measured.push(await workload(db, options))
-  return measured
+  /** Callers, each with one operation on its way; they share frames. */
+  readonly clients: number
+  /** Operations that begin in a second, whatever the answers do. Default: each caller goes on when it has its answer. */
+  readonly rate?: number | undefined
+  /** Few keys are asked for often: the exponent, below 1. Default: all alike. */
+  readonly zipf?: number | undefined
+  /** Per cent of `mix` that read. Default: 95. */
+  readonly reads?: number
+  readonly consistency?: ConsistencyName | undefined
 }
 
 /** Keys of one getMany. */
 const BATCH_KEYS = 256
 
-export const WORKLOADS = {
-  put: (db, options) => {
-    const next = source(options)
-    const plan = { name: `put, ${options.inFlight} in flight`, ms: options.ms, loops: options.inFlight }
-    return measure(plan, () => db.put(next.key(), next.value()))
-  },
-  get: (db, options) => {
-    const next = source(options)
-    const plan = { name: `get, ${options.inFlight} in flight`, ms: options.ms, loops: options.inFlight }
-    return measure(plan, () => db.get(next.key()))
-  },
-  getMany: (db, options) => {
-    const next = source(options)
-    const loops = Math.max(1, Math.floor(options.inFlight / BATCH_KEYS))
-    const name = `getMany of ${BATCH_KEYS}, ${loops} in flight (keys)`
-    return measure({ name, ms: options.ms, loops, weight: BATCH_KEYS }, () =>
-      db.getMany(next.keys(BATCH_KEYS)),
-    )
-  },
-  putOne: (db, options) => {
-    const next = source(options)
-    return measure({ name: 'put, one at a time', ms: options.ms, loops: 1 }, () =>
-      db.put(next.key(), next.value()),
-    )
-  },
-  getOne: (db, options) => {
-    const next = source(options)
-    return measure({ name: 'get, one at a time', ms: options.ms, loops: 1 }, () => db.get(next.key()))
-  },
-} satisfies Record<string, (db: Keyspace, options: WorkloadOptions) => Promise<Measured>>
+interface Work {
+  readonly plan?: Partial<Plan>
+  readonly call: () => Promise<unknown>
+}
+
+type Hooks = Pick<Plan, 'onProgress' | 'onFailure'>
+
+/** @param onMissing - hears of rows that were read and are not there */
+export function runWorkload(
+  name: WorkloadName,
+  db: Keyspace,
+  options: WorkloadOptions,
+  { onMissing = () => undefined, ...hooks }: Hooks & { onMissing?: (rows: number) => void } = {},
+): Promise<Measured> {
+  const { ms, clients, rate } = options
+  const next = source(options)
+  const read = options.consistency === undefined ? {} : { consistency: options.consistency }
+  const put = (): Promise<unknown> => db.put(next.key(), next.value())
+  const get = async (): Promise<void> => {
+    if ((await db.get(next.key(), read)) === undefined) onMissing(1)
+  }
+  const many = async (): Promise<void> => {
+    const found = await db.getMany(next.keys(BATCH_KEYS), read)
+    onMissing(found.filter((row) => row === undefined).length)
+  }
+  const share = (options.reads ?? 95) / 100
+  const works: Record<WorkloadName, () => Work> = {
+    load: () => {
+      const each = source({ ...options, zipf: undefined })
+      return {
+        plan: { ms: Infinity, calls: options.keys, perSecond: undefined },
+        call: () => db.put(each.key(), each.value()),
+      }
+    },
+    put: () => ({ call: put }),
+    get: () => ({ call: get }),
+    mix: () => ({ call: () => (Math.random() < share ? get() : put()) }),
+    many: () => ({
+      plan: {
+        loops: Math.max(1, Math.floor(clients / BATCH_KEYS)),
+        perSecond: rate === undefined ? undefined : rate / BATCH_KEYS,
+        weight: BATCH_KEYS,
+      },
+      call: many,
+    }),
+    'put-one': () => ({ plan: { loops: 1 }, call: put }),
+    'get-one': () => ({ plan: { loops: 1 }, call: get }),
+  }
+  const { plan, call } = works[name]()
+  return measure({ name, ms, loops: clients, perSecond: rate, ...hooks, ...plan }, call)
+}
 
 export interface Source {
   key(): string
@@ -90,13 +82,18 @@ export interface Source {
   value(): Buffer
 }
 
-/** Keys of 20 bytes, each of the set once before any comes again, in no order; values out of random bytes, made beforehand. */
-export function source({ keys, valueBytes }: Pick<WorkloadOptions, 'keys' | 'valueBytes'>): Source {
+/** Keys of 20 bytes, each of the set once before any comes again, in no order, or by Zipf; values out of random bytes, made beforehand. */
+export function source({
+  keys,
+  valueBytes,
+  zipf: exponent,
+}: Pick<WorkloadOptions, 'keys' | 'valueBytes' | 'zipf'>): Source {
   const random = randomBytes(valueBytes + 4096)
   const stride = strideFor(keys)
+  const draw = exponent === undefined ? undefined : zipf(keys, exponent)
   let at = Math.floor(Math.random() * keys)
   const key = (): string => {
-    at = (at + stride) % keys
+    at = draw === undefined ? (at + stride) % keys : draw()
     return `bench:${String(at).padStart(14, '0')}`
   }
   return {
@@ -112,46 +109,4 @@ function strideFor(keys: number): number {
   let stride = Math.max(1, Math.floor(keys * 0.618))
   while (gcd(stride, keys) !== 1) stride += 1
   return stride
-}
-
-export interface Plan {
-  readonly name: string
-  /** Milliseconds after which no further call is started. */
-  readonly ms: number
-  /** Callers that each await one call after the other. */
-  readonly loops: number
-  /** Operations that one call counts for. Default: 1. */
-  readonly weight?: number
-  /** At most so many calls. Default: no bound. */
-  readonly calls?: number
-}
-
-export async function measure(plan: Plan, call: () => Promise<unknown>): Promise<Measured> {
-  const { name, ms, loops, weight = 1, calls = Infinity } = plan
-  const latency = createHistogram()
-  const began = performance.now()
-  const until = began + ms
-  let started = 0
-  const loop = async (): Promise<void> => {
-    for (let before = performance.now(); before < until && started < calls;) {
-      started += 1
-      await call()
-      const now = performance.now()
-      latency.record(Math.max(1, Math.round((now - before) * 1e6)))
-      before = now
-    }
-  }
-  await Promise.all(Array.from({ length: loops }, loop))
-  return summary(name, started * weight, performance.now() - began, latency)
-}
-
-function summary(name: string, operations: number, ms: number, latency: RecordableHistogram): Measured {
-  return {
-    name,
-    operations,
-    perSecond: (operations * 1000) / ms,
-    p50Ms: latency.percentile(50) / 1e6,
-    p99Ms: latency.percentile(99) / 1e6,
-    maxMs: latency.max / 1e6,
-  }
 }

@@ -43,16 +43,16 @@ func (s *etcd) Put(ctx context.Context, key, value []byte) error {
 	return err
 }
 
-func (s *etcd) Get(ctx context.Context, key []byte, fresh bool) error {
-	answer, err := s.client().Get(ctx, string(key), freshness(fresh)...)
+func (s *etcd) Get(ctx context.Context, key []byte, promise Promise) error {
+	answer, err := s.client().Get(ctx, string(key), freshness(promise)...)
 	if err == nil && len(answer.Kvs) != 1 {
 		err = fmt.Errorf("%d rows of %s", len(answer.Kvs), key)
 	}
 	return err
 }
 
-func freshness(fresh bool) []clientv3.OpOption {
-	if fresh {
+func freshness(promise Promise) []clientv3.OpOption {
+	if promise != Eventual {
 		return nil
 	}
 	return []clientv3.OpOption{clientv3.WithSerializable()}
@@ -72,10 +72,10 @@ func (f etcdFrames) Put(ctx context.Context, keys [][]byte, value []byte) error 
 	return err
 }
 
-func (f etcdFrames) Get(ctx context.Context, keys [][]byte, fresh bool) error {
+func (f etcdFrames) Get(ctx context.Context, keys [][]byte, promise Promise) error {
 	ops := make([]clientv3.Op, len(keys))
 	for i, key := range keys {
-		ops[i] = clientv3.OpGet(string(key), freshness(fresh)...)
+		ops[i] = clientv3.OpGet(string(key), freshness(promise)...)
 	}
 	answer, err := f.client.Txn(ctx).Then(ops...).Commit()
 	if err != nil {

@@ -18,7 +18,7 @@ func (s redisServer) Put(ctx context.Context, key, value []byte) error {
 	return s.client.Set(ctx, string(key), value, 0).Err()
 }
 
-func (s redisServer) Get(ctx context.Context, key []byte, _ bool) error {
+func (s redisServer) Get(ctx context.Context, key []byte, _ Promise) error {
 	return s.client.Get(ctx, string(key)).Err()
 }
 
@@ -39,7 +39,7 @@ func (f redisFrames) Put(ctx context.Context, keys [][]byte, value []byte) error
 	return err
 }
 
-func (f redisFrames) Get(ctx context.Context, keys [][]byte, _ bool) error {
+func (f redisFrames) Get(ctx context.Context, keys [][]byte, _ Promise) error {
 	_, err := f.connection.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, key := range keys {
 			pipe.Get(ctx, string(key))

@@ -6,11 +6,23 @@ import (
 	"fmt"
 )
 
+// Promise is how fresh a read must be.
+type Promise int
+
+const (
+	// Linearizable: every write that was acknowledged before the read began is seen.
+	Linearizable Promise = iota
+	// Session: the caller's own writes are seen.
+	Session
+	// Eventual: some state that was.
+	Eventual
+)
+
 // Server is one of the peers. Every method may be called by many goroutines at once.
 type Server interface {
 	Put(ctx context.Context, key, value []byte) error
-	// Get reads with the strongest promise, or the weakest where fresh is false. A missing row is an error.
-	Get(ctx context.Context, key []byte, fresh bool) error
+	// Get reads with the promise, or with the only one that the server has. A missing row is an error.
+	Get(ctx context.Context, key []byte, promise Promise) error
 	// Frames is the door for many operations at once; one for each worker.
 	Frames(ctx context.Context) (Frames, error)
 	// Swap writes value if the row still is as the returned mark says, and says whether it did; a failed try returns the newer mark.
@@ -25,20 +37,20 @@ type Server interface {
 // Frames carries batches of operations for one worker.
 type Frames interface {
 	Put(ctx context.Context, keys [][]byte, value []byte) error
-	Get(ctx context.Context, keys [][]byte, fresh bool) error
+	Get(ctx context.Context, keys [][]byte, promise Promise) error
 }
 
 // Connect opens a client of the named kind.
 func Connect(kind string, addresses []string, connections int) (Server, error) {
 	switch kind {
-	case "tidemark":
+	case "tidemark", "streams":
 		return connectTidemark(addresses, connections)
 	case "etcd":
 		return connectEtcd(addresses, connections)
 	case "redis":
 		return connectRedis(addresses[0])
 	default:
-		return nil, fmt.Errorf("no server is called %q; there are tidemark, etcd and redis", kind)
+		return nil, fmt.Errorf("no server is called %q; there are tidemark, etcd, redis and streams", kind)
 	}
 }
 

@@ -19,13 +19,12 @@ type tidemark struct {
 	connections []*grpc.ClientConn
 	clients     []pb.KeyValueServiceClient
 	next        atomic.Uint64
-	session     string
+	// Of the last put: what reads with Session have seen.
+	token atomic.Pointer[pb.Token]
 }
 
-var sessions atomic.Uint64
-
 func connectTidemark(addresses []string, connections int) (Server, error) {
-	server := &tidemark{session: fmt.Sprintf("compare-%d", sessions.Add(1))}
+	server := &tidemark{}
 	for i := range max(connections, len(addresses)) {
 		connection, err := grpc.NewClient(addresses[i%len(addresses)],
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -43,20 +42,26 @@ func (s *tidemark) client() pb.KeyValueServiceClient {
 	return s.clients[s.next.Add(1)%uint64(len(s.clients))]
 }
 
-func consistency(fresh bool) pb.Consistency {
-	if fresh {
-		return pb.Consistency_CONSISTENCY_LINEARIZABLE
-	}
-	return pb.Consistency_CONSISTENCY_EVENTUAL
+var consistencies = map[Promise]pb.Consistency{
+	Linearizable: pb.Consistency_CONSISTENCY_LINEARIZABLE,
+	Session:      pb.Consistency_CONSISTENCY_SESSION,
+	Eventual:     pb.Consistency_CONSISTENCY_EVENTUAL,
 }
 
 func (s *tidemark) Put(ctx context.Context, key, value []byte) error {
-	_, err := s.client().Put(ctx, &pb.PutRequest{Key: key, Value: value})
+	answer, err := s.client().Put(ctx, &pb.PutRequest{Key: key, Value: value})
+	if applied := answer.GetHeader().GetApplied(); applied != nil {
+		s.token.Store(&pb.Token{Positions: []*pb.Position{applied}})
+	}
 	return err
 }
 
-func (s *tidemark) Get(ctx context.Context, key []byte, fresh bool) error {
-	answer, err := s.client().Get(ctx, &pb.GetRequest{Key: key, Consistency: consistency(fresh)})
+func (s *tidemark) Get(ctx context.Context, key []byte, promise Promise) error {
+	request := &pb.GetRequest{Key: key, Consistency: consistencies[promise]}
+	if promise == Session {
+		request.Token = s.token.Load()
+	}
+	answer, err := s.client().Get(ctx, request)
 	if err == nil && answer.Row == nil {
 		err = fmt.Errorf("%s is missing", key)
 	}
@@ -85,9 +90,9 @@ func (f *tidemarkFrames) Put(_ context.Context, keys [][]byte, value []byte) err
 	return f.exchange(frame, func(*pb.PipelineResult) error { return nil })
 }
 
-func (f *tidemarkFrames) Get(_ context.Context, keys [][]byte, fresh bool) error {
+func (f *tidemarkFrames) Get(_ context.Context, keys [][]byte, promise Promise) error {
 	frame := &pb.PipelineRequest{
-		Consistency: consistency(fresh), Operations: make([]*pb.PipelineOperation, len(keys)),
+		Consistency: consistencies[promise], Operations: make([]*pb.PipelineOperation, len(keys)),
 	}
 	for i, key := range keys {
 		f.id++

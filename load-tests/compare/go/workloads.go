@@ -17,7 +17,9 @@ type Plan struct {
 	Clients int
 	Length  time.Duration
 	// Rows of the key space, all of which exist before anything but Load runs.
-	Keys       int
+	Keys int
+	// What their keys begin with.
+	Prefix     string
 	ValueBytes int
 	// Operations of a frame.
 	Frame int
@@ -29,20 +31,21 @@ type Plan struct {
 var Workloads = map[string]func(context.Context, Server, Plan) (Result, error){
 	"load":             load,
 	"put":              put,
-	"get":              get(true),
-	"get-stale":        get(false),
+	"get":              get(Linearizable),
+	"get-session":      get(Session),
+	"get-stale":        get(Eventual),
 	"put-frames":       putFrames,
-	"get-frames":       getFrames(true),
-	"get-frames-stale": getFrames(false),
+	"get-frames":       getFrames(Linearizable),
+	"get-frames-stale": getFrames(Eventual),
 	"mixed":            mixed,
 	"swap":             swapOne,
 	"watch":            watch,
 	"scan":             scan,
+	"first-get":        firstGet,
+	"first-put":        firstPut,
 }
 
-const prefix = "row/"
-
-func key(number int) []byte { return fmt.Appendf(nil, prefix+"%012d", number) }
+func (plan Plan) key(number int) []byte { return fmt.Appendf(nil, "%s%012d", plan.Prefix, number) }
 
 // value is bytes that do not compress.
 func value(size int) []byte {
@@ -96,7 +99,7 @@ func load(ctx context.Context, server Server, plan Plan) (Result, error) {
 				}
 				keys := make([][]byte, 0, plan.Frame)
 				for number := from; number < min(from+plan.Frame, plan.Keys); number++ {
-					keys = append(keys, key(number))
+					keys = append(keys, plan.key(number))
 				}
 				if err := door.Put(ctx, keys, body); err != nil {
 					failures <- err
@@ -114,15 +117,21 @@ func load(ctx context.Context, server Server, plan Plan) (Result, error) {
 func put(ctx context.Context, server Server, plan Plan) (Result, error) {
 	random, body := sources(plan.Clients), value(plan.ValueBytes)
 	return Closed(ctx, plan.Clients, plan.Length, func(ctx context.Context, worker int) (int, error) {
-		return 1, server.Put(ctx, key(random[worker].IntN(plan.Keys)), body)
+		return 1, server.Put(ctx, plan.key(random[worker].IntN(plan.Keys)), body)
 	}), nil
 }
 
-func get(fresh bool) func(context.Context, Server, Plan) (Result, error) {
+func get(promise Promise) func(context.Context, Server, Plan) (Result, error) {
 	return func(ctx context.Context, server Server, plan Plan) (Result, error) {
+		// A session begins with a write.
+		if promise == Session {
+			if err := server.Put(ctx, plan.key(0), value(plan.ValueBytes)); err != nil {
+				return Result{}, err
+			}
+		}
 		random := sources(plan.Clients)
 		return Closed(ctx, plan.Clients, plan.Length, func(ctx context.Context, worker int) (int, error) {
-			return 1, server.Get(ctx, key(random[worker].IntN(plan.Keys)), fresh)
+			return 1, server.Get(ctx, plan.key(random[worker].IntN(plan.Keys)), promise)
 		}), nil
 	}
 }
@@ -131,7 +140,7 @@ func get(fresh bool) func(context.Context, Server, Plan) (Result, error) {
 func several(random *rand.Rand, plan Plan) [][]byte {
 	keys, from, step := make([][]byte, plan.Frame), random.IntN(plan.Keys), max(1, plan.Keys/plan.Frame)
 	for i := range keys {
-		keys[i] = key((from + i*step) % plan.Keys)
+		keys[i] = plan.key((from + i*step) % plan.Keys)
 	}
 	return keys
 }
@@ -147,7 +156,7 @@ func putFrames(ctx context.Context, server Server, plan Plan) (Result, error) {
 	}), nil
 }
 
-func getFrames(fresh bool) func(context.Context, Server, Plan) (Result, error) {
+func getFrames(promise Promise) func(context.Context, Server, Plan) (Result, error) {
 	return func(ctx context.Context, server Server, plan Plan) (Result, error) {
 		all, err := frames(ctx, server, plan.Clients)
 		if err != nil {
@@ -155,7 +164,7 @@ func getFrames(fresh bool) func(context.Context, Server, Plan) (Result, error) {
 		}
 		random := sources(plan.Clients)
 		return Closed(ctx, plan.Clients, plan.Length, func(ctx context.Context, worker int) (int, error) {
-			return plan.Frame, all[worker].Get(ctx, several(random[worker], plan), fresh)
+			return plan.Frame, all[worker].Get(ctx, several(random[worker], plan), promise)
 		}), nil
 	}
 }
@@ -166,11 +175,11 @@ func mixed(ctx context.Context, server Server, plan Plan) (Result, error) {
 	ranks := newZipf(plan.Keys, 0.99)
 	return Closed(ctx, plan.Clients, plan.Length, func(ctx context.Context, worker int) (int, error) {
 		own := random[worker]
-		one := key(ranks.draw(own))
+		one := plan.key(ranks.draw(own))
 		if own.IntN(100) < 5 {
 			return 1, server.Put(ctx, one, body)
 		}
-		return 1, server.Get(ctx, one, true)
+		return 1, server.Get(ctx, one, Linearizable)
 	}), nil
 }
 
@@ -190,13 +199,44 @@ func swapOne(ctx context.Context, server Server, plan Plan) (Result, error) {
 
 func scan(ctx context.Context, server Server, plan Plan) (Result, error) {
 	result := Closed(ctx, plan.Clients, plan.Length, func(ctx context.Context, _ int) (int, error) {
-		rows, err := server.Scan(ctx, []byte(prefix))
+		rows, err := server.Scan(ctx, []byte(plan.Prefix))
 		if err == nil && rows < plan.Keys {
 			err = fmt.Errorf("%d of %d rows were read", rows, plan.Keys)
 		}
 		return rows, err
 	})
 	return result, nil
+}
+
+// firstGet and firstPut ask until the server answers well: what a start took is measured by who started it.
+func firstGet(ctx context.Context, server Server, plan Plan) (Result, error) {
+	return first(ctx, plan, func(ctx context.Context) error {
+		return server.Get(ctx, plan.key(plan.Keys-1), Linearizable)
+	})
+}
+
+func firstPut(ctx context.Context, server Server, plan Plan) (Result, error) {
+	return first(ctx, plan, func(ctx context.Context) error {
+		return server.Put(ctx, plan.key(plan.Keys-1), value(plan.ValueBytes))
+	})
+}
+
+func first(ctx context.Context, plan Plan, call func(context.Context) error) (Result, error) {
+	ctx, stop := context.WithTimeout(ctx, plan.Length)
+	defer stop()
+	for {
+		// A call that was sent to a server that does not answer yet must not hold up the next one.
+		one, end := context.WithTimeout(ctx, time.Second)
+		err := call(one)
+		end()
+		if err == nil {
+			return Result{Operations: 1}, nil
+		}
+		if ctx.Err() != nil {
+			return Result{}, fmt.Errorf("no good answer in %s: %w", plan.Length, err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }
 
 type announcer interface {

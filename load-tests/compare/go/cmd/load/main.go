@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	server := flag.String("server", "", "tidemark, etcd or redis")
+	server := flag.String("server", "", "tidemark, etcd, redis or streams")
 	addresses := flag.String("addresses", "", "host:port, several with commas")
 	connections := flag.Int("connections", 1, "connections that the clients share")
 	workload := flag.String("workload", "", "what to do")
@@ -22,6 +22,7 @@ func main() {
 	flag.IntVar(&plan.Clients, "clients", 64, "clients at the same time")
 	flag.DurationVar(&plan.Length, "length", 5*time.Second, "how long")
 	flag.IntVar(&plan.Keys, "keys", 100_000, "rows of the key space")
+	flag.StringVar(&plan.Prefix, "prefix", "row/", "what their keys begin with")
 	flag.IntVar(&plan.ValueBytes, "value-bytes", 100, "bytes of a value")
 	flag.IntVar(&plan.Frame, "frame", 64, "operations of a frame")
 	flag.IntVar(&plan.Watchers, "watchers", 100, "watchers")

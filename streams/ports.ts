@@ -7,7 +7,7 @@ import type { Meters } from './meters.ts'
 export interface Clock {
   /** Milliseconds since 1970: a date, which may jump. Deadlines come as dates; nothing else here is measured by it (deadline.ts). */
   now(): number
-  /** Milliseconds since some moment, never set by anybody: all that is measured or waited for counts by this. */
+  /** Whole milliseconds since some moment, never set by anybody: all that is measured or waited for counts by this. */
   elapsed(): number
   /** Resolves after about so many milliseconds. */
   sleep(ms: number): Promise<void>

@@ -5,7 +5,7 @@ import type { Clock, Random } from './ports.ts'
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  elapsed: () => performance.now(),
+  elapsed: () => Math.floor(performance.now()),
   sleep: (ms) => sleep(ms, undefined, { ref: false }),
   every(ms, callback) {
     const timer = setInterval(callback, ms).unref()

@@ -7,7 +7,7 @@
 import type { Observable } from 'rxjs'
 import type { ClusterMap } from './core/cluster-map.ts'
 import type { ChangeKind, Mutation, Outcome, Row } from './core/mutation.ts'
-import type { Reason } from './core/errors.ts'
+import type { Reason, TidemarkError } from './core/errors.ts'
 import type { Epoch, Offset, Partition, PartitionBy, Position } from './core/types.ts'
 import type { OffsetHash } from './ports.ts'
 import type { Hashing } from './replica/evidence.ts'
@@ -210,11 +210,15 @@ export interface ReplicaStatus {
   readonly checkpoints: readonly { readonly at: Offset; readonly chainHash: string }[]
 }
 
+export type SettleWrite = (result: WriteResult | TidemarkError) => void
+
 export interface Keyspace {
   readonly info: KeyspaceInfo
   partitionOf(key: Uint8Array): Partition
   /** Resolves with the outcome, a rejected one too. @throws TidemarkError when the outcome is not known or the input is refused. */
   write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult>
+  /** As write, without the cost of a promise: `settle` is told once, maybe before this returns, and must not throw. */
+  submit(mutation: Mutation, options: WriteOptions, settle: SettleWrite, reads?: TransactionReads): void
   get(key: Uint8Array, freshness: Freshness): Promise<ReadResult>
   /** The row as all records up to and including `at` left it. @throws COMPACTED */
   getAt(key: Uint8Array, at: Offset, freshness: Freshness): Promise<ReadResult>

@@ -27,6 +27,7 @@ import type {
   ReadResult,
   Scan,
   ScanOptions,
+  SettleWrite,
   Token,
   TransactionReads,
   Watch,
@@ -47,7 +48,7 @@ import { scanRows } from './replica/scan.ts'
 import type { Moment } from './replica/scan.ts'
 import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
 import type { Writer } from './replica/writer.ts'
-import { withoutReads, withReads } from './write-result.ts'
+import { writeResult } from './write-result.ts'
 import type { Observable } from 'rxjs'
 
 export interface KeyspaceOptions {
@@ -134,32 +135,38 @@ export class LocalKeyspace implements Keyspace {
 
   // ---- writing ----
 
-  // Not async, one promise for each write: this is the narrowest place of all writing.
   write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
-    try {
-      return this.#write(mutation, options, reads)
-    } catch (caught) {
-      return Promise.reject(TidemarkError.from(caught))
-    }
+    return new Promise((resolve, reject) => {
+      const settle = (result: WriteResult | TidemarkError): void => {
+        if (result instanceof TidemarkError) reject(result)
+        else resolve(result)
+      }
+      this.submit(mutation, options, settle, reads)
+    })
   }
 
-  #write(
-    mutation: Mutation,
-    options: WriteOptions,
-    reads: TransactionReads | undefined,
-  ): Promise<WriteResult> {
+  submit(mutation: Mutation, options: WriteOptions, settle: SettleWrite, reads?: TransactionReads): void {
+    let replica: Replica
+    try {
+      replica = this.#writable(mutation, reads)
+    } catch (caught) {
+      settle(TidemarkError.from(caught))
+      return
+    }
+    const { writer, clock } = this.#options
+    const due = dueAt(clock, options.deadline)
+    writer.submit(replica, mutation, options.durability ?? 'applied', due, (written) => {
+      settle(written instanceof TidemarkError ? written : writeResult(replica, written, reads))
+    })
+  }
+
+  /** The replica that the mutation goes through, once it was checked. */
+  #writable(mutation: Mutation, reads: TransactionReads | undefined): Replica {
     checkMutation(mutation, this.#settled().valueBytesMax)
     const replica =
       mutation.kind === 'txn' ? this.#transactionReplica(mutation, reads) : this.#replicaOf(mutation.key)
-    if (!replica.state.configured)
-      throw new TidemarkError('PARTITION_RESTORING', 'the node has not read the settings of the keyspace yet')
-    return this.#options.writer.write(
-      replica,
-      mutation,
-      options.durability ?? 'applied',
-      dueAt(this.#options.clock, options.deadline),
-      reads === undefined ? withoutReads : (from, written) => withReads(from, written, reads),
-    )
+    if (replica.state.configured) return replica
+    throw new TidemarkError('PARTITION_RESTORING', 'the node has not read the settings of the keyspace yet')
   }
 
   #transactionReplica(

@@ -26,6 +26,7 @@ import type {
   ReadResult,
   ReplicaCopies,
   ReplicaProofs,
+  SettleWrite,
   TidemarkNode,
   Token,
   TransactionRead,
@@ -305,6 +306,12 @@ export class FakeKeyspace implements Keyspace {
     if (!ahead) return
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, freshness.deadline - Date.now())))
     throw new TidemarkError('DEADLINE_EXCEEDED', 'the replica did not reach the token in time')
+  }
+
+  submit(mutation: Mutation, options: WriteOptions, settle: SettleWrite, reads?: TransactionReads): void {
+    this.write(mutation, options, reads).then(settle, (caught: unknown) => {
+      settle(TidemarkError.from(caught))
+    })
   }
 
   async write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {

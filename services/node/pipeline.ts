@@ -25,6 +25,7 @@ import type {
   Freshness,
   Keyspace,
   Provenance,
+  SettleWrite,
   TidemarkNode,
   WriteOptions,
 } from '../../streams/face.ts'
@@ -230,20 +231,21 @@ class PipelineStream {
     const asked: Asked = { meter: this.#meterOf(operation), began, detailed }
     const requestId = requestIdOf(frame.session, operation)
     const traceparent = isTraceparent(operation.traceparent) ? operation.traceparent : this.#traceparent
-    if (operation.kind === Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
-      const request = operation.transaction
-      if (request === undefined) throw refuseField('transaction', 'it is missing')
-      const { mutation, reads } = toTransaction(keyspace, request, requestId, traceparent)
-      keyspace.write(mutation, options, reads).then(
-        (written) => this.#answer(writeResult(id, written, request, detailed), asked),
-        (caught: unknown) => this.#fail(id, asked, caught),
-      )
+    if (operation.kind !== Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
+      keyspace.submit(toMutation(operation, requestId, traceparent), options, (written) => {
+        if (written instanceof TidemarkError) this.#fail(id, asked, written)
+        else this.#answer(writeResult(id, written, undefined, detailed), asked)
+      })
       return
     }
-    keyspace.write(toMutation(operation, requestId, traceparent), options).then(
-      (written) => this.#answer(writeResult(id, written, undefined, detailed), asked),
-      (caught: unknown) => this.#fail(id, asked, caught),
-    )
+    const request = operation.transaction
+    if (request === undefined) throw refuseField('transaction', 'it is missing')
+    const { mutation, reads } = toTransaction(keyspace, request, requestId, traceparent)
+    const settle: SettleWrite = (written) => {
+      if (written instanceof TidemarkError) this.#fail(id, asked, written)
+      else this.#answer(writeResult(id, written, request, detailed), asked)
+    }
+    keyspace.submit(mutation, options, settle, reads)
   }
 
   /** The reads of a frame, so many together that neither a turn of the event loop nor their values grow large. */

@@ -30,10 +30,12 @@ interface Pending {
   readonly durability: 'applied' | 'logged'
   readonly deadline: number
   readonly bytes: number
-  readonly resolve: (written: Written) => void
-  readonly reject: (cause: unknown) => void
+  readonly settle: Settle
   settled: boolean
 }
+
+/** Is told once: in the turn in which the record was applied (or logged, if that was asked for), or why nothing is known. Must not throw. */
+export type Settle = (result: Written | TidemarkError) => void
 
 /** What the writer of a mutation is told, made in the turn in which its record was applied. */
 type Finish<Result> = (replica: Replica, written: Written) => Result
@@ -60,6 +62,9 @@ interface Lane {
   readonly queues: Set<Queue>
   busy: boolean
 }
+
+/** What a control record counts for, bytes. */
+const CONTROL_BYTES = 256
 
 export class Writer {
   readonly #log: Appender
@@ -95,6 +100,17 @@ export class Writer {
     return this.#bytes
   }
 
+  /** A write without a promise: the narrowest place of all writing. */
+  submit(
+    replica: Replica,
+    mutation: Mutation,
+    durability: 'applied' | 'logged',
+    deadline: number,
+    settle: Settle,
+  ): void {
+    this.#submit(replica, { kind: 'mutation', mutation }, durability, deadline, bytesOf(mutation), settle)
+  }
+
   write<Result>(
     replica: Replica,
     mutation: Mutation,
@@ -102,53 +118,56 @@ export class Writer {
     deadline: number,
     finish: Finish<Result>,
   ): Promise<Result> {
-    const item = { kind: 'mutation', mutation } as const
-    return this.#submit(replica, item, durability, deadline, bytesOf(mutation), finish)
+    return promised(replica, finish, (settle) => {
+      this.submit(replica, mutation, durability, deadline, settle)
+    })
   }
 
   /**
    * Resolves when this node has applied everything that was acknowledged before the call: a barrier record has been appended after it
    * and applied here. All callers that wait together share one.
    */
-  async barrier(replica: Replica, deadline: number): Promise<void> {
-    await this.#submit(replica, { kind: 'barrier' }, 'applied', deadline, 256, () => undefined)
+  barrier(replica: Replica, deadline: number): Promise<void> {
+    return this.#control(replica, { kind: 'barrier' }, deadline, () => undefined)
   }
 
   /** Appends a control record and resolves with its offset when this node has applied it, and so everything acknowledged before. */
   control(replica: Replica, record: NewRecord, deadline: number): Promise<Offset> {
-    return this.#submit(replica, { kind: 'control', record }, 'applied', deadline, 256, offsetOf)
+    return this.#control(replica, { kind: 'control', record }, deadline, offsetOf)
   }
 
-  #submit<Result>(
+  #control<Result>(replica: Replica, item: Item, deadline: number, finish: Finish<Result>): Promise<Result> {
+    return promised(replica, finish, (settle) => {
+      this.#submit(replica, item, 'applied', deadline, CONTROL_BYTES, settle)
+    })
+  }
+
+  #submit(
     replica: Replica,
     item: Item,
     durability: 'applied' | 'logged',
     deadline: number,
     bytes: number,
-    finish: Finish<Result>,
-  ): Promise<Result> {
+    settle: Settle,
+  ): void {
     const refusal = this.#draining ? draining() : refusalOf(replica)
-    if (refusal !== undefined) return Promise.reject(refusal)
-    if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX)
-      return Promise.reject(overloaded(this.#count, this.#bytes))
-    return new Promise((resolve, reject) => {
-      let queue = this.#queues.get(replica)
-      if (queue === undefined) {
-        queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0, sent: false }
-        this.#queues.set(replica, queue)
-      }
-      const done = (written: Written): void => {
-        try {
-          resolve(finish(replica, written))
-        } catch (caught) {
-          reject(TidemarkError.from(caught))
-        }
-      }
-      queue.waiting.push({ item, durability, deadline, bytes, resolve: done, reject, settled: false })
-      this.#count += 1
-      this.#bytes += bytes
-      this.#offer(queue)
-    })
+    if (refusal !== undefined) {
+      settle(refusal)
+      return
+    }
+    if (this.#count >= WRITES_IN_FLIGHT_MAX || this.#bytes + bytes > WRITE_BYTES_IN_FLIGHT_MAX) {
+      settle(overloaded(this.#count, this.#bytes))
+      return
+    }
+    let queue = this.#queues.get(replica)
+    if (queue === undefined) {
+      queue = { replica, waiting: [], sequence: this.#sequences.get(nameOf(replica)) ?? 0, sent: false }
+      this.#queues.set(replica, queue)
+    }
+    queue.waiting.push({ item, durability, deadline, bytes, settle, settled: false })
+    this.#count += 1
+    this.#bytes += bytes
+    this.#offer(queue)
   }
 
   #offer(queue: Queue): void {
@@ -271,11 +290,11 @@ export class Writer {
   }
 
   #answer(pending: Pending, written: Written): void {
-    if (this.#settle(pending)) pending.resolve(written)
+    if (this.#settle(pending)) pending.settle(written)
   }
 
   #refuse(pending: Pending, error: TidemarkError): void {
-    if (this.#settle(pending)) pending.reject(error)
+    if (this.#settle(pending)) pending.settle(error)
   }
 
   /** False when it was settled before. */
@@ -344,4 +363,22 @@ export class Writer {
       for (const pending of queue.waiting.splice(0))
         this.#refuse(pending, draining(': the write changed nothing'))
   }
+}
+
+/** A promise for what `finish` makes of the result. */
+function promised<Result>(
+  replica: Replica,
+  finish: Finish<Result>,
+  submit: (settle: Settle) => void,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    submit((result) => {
+      try {
+        if (result instanceof TidemarkError) reject(result)
+        else resolve(finish(replica, result))
+      } catch (caught) {
+        reject(TidemarkError.from(caught))
+      }
+    })
+  })
 }

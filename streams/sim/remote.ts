@@ -41,6 +41,11 @@ export function remoteKeyspace(
     },
     partitionOf: (key) => there().partitionOf(key),
     write: (mutation, options, reads) => call(() => there().write(mutation, local(options), reads)),
+    submit(mutation, options, settle, reads) {
+      this.write(mutation, options, reads).then(settle, (caught: unknown) => {
+        settle(TidemarkError.from(caught))
+      })
+    },
     get: (key, freshness) => call(() => there().get(key, local(freshness))),
     getAt: (key, at, freshness) => call(() => there().getAt(key, at, local(freshness))),
     getMany: (keys, freshness) => call(() => there().getMany(keys, local(freshness))),

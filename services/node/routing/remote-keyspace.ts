@@ -51,7 +51,7 @@ import {
 } from './requests.ts'
 
 /** What a node does with rows; the local keyspace has it too. */
-export type Rows = Omit<Keyspace, 'info' | 'partitionOf'>
+export type Rows = Omit<Keyspace, 'info' | 'partitionOf' | 'submit'>
 
 export class RemoteKeyspace implements Rows {
   readonly #peer: Peer

@@ -21,6 +21,7 @@ import type {
   ReadResult,
   Scan,
   ScanOptions,
+  SettleWrite,
   TransactionReads,
   Watch,
   WatchOptions,
@@ -89,15 +90,36 @@ export class RoutedKeyspace implements Keyspace {
   // ---- writing ----
 
   write(mutation: Mutation, options: WriteOptions, reads?: TransactionReads): Promise<WriteResult> {
-    const { routes } = this.#places
-    if (routes.alone) return this.local.write(mutation, options, reads)
-    if (routes.allHere || this.#isHere(this.#partitionOfMutation(mutation, reads)))
-      return this.local.write(mutation, options, reads).catch((caught: unknown) => {
-        const repeatable = mutation.requestId !== undefined
-        if (!answersElsewhere(TidemarkError.from(caught), this.#places.own, repeatable)) throw caught
-        return this.#writeAway(mutation, options, reads, [this.#places.own.nodeId])
+    return new Promise((resolve, reject) => {
+      const settle = (result: WriteResult | TidemarkError): void => {
+        if (result instanceof TidemarkError) reject(result)
+        else resolve(result)
+      }
+      this.submit(mutation, options, settle, reads)
+    })
+  }
+
+  submit(mutation: Mutation, options: WriteOptions, settle: SettleWrite, reads?: TransactionReads): void {
+    const { routes, own } = this.#places
+    if (routes.alone) {
+      this.local.submit(mutation, options, settle, reads)
+      return
+    }
+    const away = (tried: readonly string[]): void => {
+      this.#writeAway(mutation, options, reads, tried).then(settle, (caught: unknown) => {
+        settle(TidemarkError.from(caught))
       })
-    return this.#writeAway(mutation, options, reads, [])
+    }
+    if (!routes.allHere && !this.#isHere(this.#partitionOfMutation(mutation, reads))) {
+      away([])
+      return
+    }
+    const repeatable = mutation.requestId !== undefined
+    const settleHere = (result: WriteResult | TidemarkError): void => {
+      if (result instanceof TidemarkError && answersElsewhere(result, own, repeatable)) away([own.nodeId])
+      else settle(result)
+    }
+    this.local.submit(mutation, options, settleHere, reads)
   }
 
   /** Undefined: it has no one partition, and this node says best what is wrong with that. */

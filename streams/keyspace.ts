@@ -36,7 +36,6 @@ import type {
   WriteResult,
 } from './face.ts'
 import { Freshener, provenance } from './freshness.ts'
-import { counted } from './keyspace-watch.ts'
 import { DEFAULT_SETTINGS } from './keyspace-settings.ts'
 import type { Log } from './log/log.ts'
 import type { Clock } from './ports.ts'
@@ -46,7 +45,9 @@ import type { Replica } from './replica/replica.ts'
 import { getRowsAt } from './replica/past.ts'
 import { scanRows } from './replica/scan.ts'
 import type { Moment } from './replica/scan.ts'
-import { checkWatch, toEvent, watchReplicas } from './replica/watch.ts'
+import { Fanout } from './replica/fanout.ts'
+import { toEvent } from './replica/watch-events.ts'
+import { checkWatch, watchReplicas } from './replica/watch.ts'
 import type { Writer } from './replica/writer.ts'
 import { writeResult } from './write-result.ts'
 import type { Observable } from 'rxjs'
@@ -73,12 +74,14 @@ export interface KeyspaceOptions {
 export class LocalKeyspace implements Keyspace {
   readonly #options: KeyspaceOptions
   readonly #freshness: Freshener
+  readonly #fanout: Fanout
   /** A replica that knows the settings; looked for again once it has left. */
   #informed: Replica | undefined
 
   constructor(options: KeyspaceOptions) {
     this.#options = options
     this.#freshness = new Freshener(options)
+    this.#fanout = new Fanout(options.clock)
   }
 
   get info(): KeyspaceInfo {
@@ -293,8 +296,7 @@ export class LocalKeyspace implements Keyspace {
     )
     await this.#checkResume(replicas, options)
     watchers.count += 1
-    const inner = watchReplicas(replicas, options, clock, draining$)
-    return counted(inner, () => (watchers.count -= 1))
+    return watchReplicas(replicas, options, clock, draining$, this.#fanout, () => (watchers.count -= 1))
   }
 
   /** What cannot be delivered is refused at once, not in the middle of the stream. */

@@ -27,7 +27,6 @@ import {
   TransactRequest,
   TransactResponse,
   WatchRequest,
-  WatchResponse,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import {
   ClusterServiceService,
@@ -141,7 +140,12 @@ export const keyValueDefinition = {
     ...codec(guarded(TransactRequest, MESSAGE_BYTES_MAX, transactFields), TransactResponse),
   },
   scan: { ...scan, ...codec(small(ScanRequest), ScanResponse) },
-  watch: { ...watch, ...codec(small(WatchRequest), WatchResponse) },
+  // Its messages come encoded: watch-codec.ts.
+  watch: {
+    ...watch,
+    requestDeserialize: small(WatchRequest),
+    responseSerialize: (encoded: Buffer): Buffer => encoded,
+  },
   history: { ...history, ...codec(small(HistoryRequest), HistoryResponse) },
   getOutcome: { ...getOutcome, ...codec(small(GetOutcomeRequest), GetOutcomeResponse) },
   barrier: { ...KeyValueServiceService.barrier, ...codec(small(BarrierRequest), BarrierResponse) },

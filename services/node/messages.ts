@@ -137,7 +137,7 @@ export function rejectionText(rejected: Rejected): string {
   }
 }
 
-const KIND_NUMBERS = {
+export const KIND_NUMBERS = {
   put: WatchEvent_Kind.KIND_PUT,
   deleted: WatchEvent_Kind.KIND_DELETED,
   expired: WatchEvent_Kind.KIND_EXPIRED,

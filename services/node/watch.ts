@@ -6,34 +6,25 @@
 import { Metadata, type ServerWritableStream } from '@grpc/grpc-js'
 import {
   KeyValueServiceService as methods,
-  WatchMark as WatchMarkNumber,
   type WatchRequest,
-  type WatchResponse,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { unreachable } from '../../streams/core/assert.ts'
 import { TidemarkError } from '../../streams/core/errors.ts'
 import { WATCH_PROGRESS_MS_MAX } from '../../streams/core/limits.ts'
 import { partition } from '../../streams/core/types.ts'
-import type { KeyRange, WatchMark, WatchOptions } from '../../streams/face.ts'
+import type { KeyRange, WatchOptions } from '../../streams/face.ts'
 import { type HandlerOf, type Serving, type Streaming, nodeFor, serverStreaming, writable } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
-import { tokenMessage, watchEventMessage } from './messages.ts'
 import { rangeOf, rangeOfKey, rangeOfPrefix } from './range.ts'
 import { checkToken, keyspaceName, refuseField } from './validate.ts'
-
-const MARK_NUMBERS = {
-  events: WatchMarkNumber.WATCH_MARK_UNSPECIFIED,
-  'initial-end': WatchMarkNumber.WATCH_MARK_INITIAL_END,
-  progress: WatchMarkNumber.WATCH_MARK_PROGRESS,
-  'delta-begin': WatchMarkNumber.WATCH_MARK_DELTA_BEGIN,
-} as const satisfies Record<WatchMark, WatchMarkNumber>
+import { WatchEncoder } from './watch-codec.ts'
 
 export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefinition.watch> {
   const { draining } = serving
   const { counts } = serving.totals
-  const { logIdentity } = serving.node.description
+  const encoder = new WatchEncoder(serving.node.description.logIdentity)
 
-  const watch: Streaming<WatchRequest, WatchResponse> = async (request, call) => {
+  const watch: Streaming<WatchRequest, Buffer> = async (request, call) => {
     const keyspace = nodeFor(serving, call).keyspace(keyspaceName(request.keyspace))
     const watching = await keyspace.watch(optionsOf(request))
     // The watch is taken on, though nothing may happen for long: a node that asks in place of a client waits for this.
@@ -43,11 +34,7 @@ export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefini
       for await (const message of watching) {
         if (over) return
         counts['watch.events'] += message.events.length
-        const more = call.write({
-          events: message.events.map(watchEventMessage),
-          token: tokenMessage(logIdentity, message.positions),
-          mark: MARK_NUMBERS[message.mark],
-        })
+        const more = call.write(encoder.encode(message))
         if (!more) {
           counts['watch.waits'] += 1
           await writable(call)

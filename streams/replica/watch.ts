@@ -3,8 +3,7 @@
  * while it keeps up, from the history in the store when it falls behind, and from the rows themselves (a delta) when the history
  * before its place is gone. So it is ordered, unique, complete and atomic for each record, and a stalled watcher costs nothing.
  */
-import { EMPTY, compareBytes } from '../core/bytes.ts'
-import type { Change, RecordEffects } from '../core/effects.ts'
+import type { RecordEffects } from '../core/effects.ts'
 import { TidemarkError } from '../core/errors.ts'
 import { keyOfRow, rowSpan } from '../core/keys.ts'
 import {
@@ -14,14 +13,15 @@ import {
   WATCH_PROGRESS_MS_MIN,
 } from '../core/limits.ts'
 import { decodeRow, isLive, toRow } from '../core/row.ts'
-import type { StoredRow } from '../core/row.ts'
 import type { Offset, Position } from '../core/types.ts'
 import type { KeyRange, WatchEvent, WatchMark, WatchMessage, WatchOptions } from '../face.ts'
 import type { Clock } from '../ports.ts'
 import { BehaviorSubject } from 'rxjs'
 import type { Observable } from 'rxjs'
+import { Fanout } from './fanout.ts'
 import { HistoryReader, compacted } from './read.ts'
 import type { Replica } from './replica.ts'
+import { Gathered, eventsOf } from './watch-events.ts'
 
 interface Place {
   readonly replica: Replica
@@ -30,20 +30,35 @@ interface Place {
   next: Offset
 }
 
-/** The watch begins with the first `next()`; `return()` ends it at once, also while it waits. */
+/**
+ * The watch begins with the first `next()`; `return()` ends it at once, also while it waits.
+ * @param fanout - of all watchers of the keyspace
+ * @param onEnd - called once, however it ends
+ */
 export function watchReplicas(
   replicas: readonly Replica[],
   options: WatchOptions,
   clock: Clock,
   draining$: Observable<boolean>,
+  fanout = new Fanout(clock),
+  onEnd: () => void = () => undefined,
 ): AsyncIterableIterator<WatchMessage> {
   const left$ = new BehaviorSubject(false)
-  const messages = watch(replicas, options, clock, draining$, left$)
+  const leave = fanout.join()
+  let over = false
+  const end = (): void => {
+    if (over) return
+    over = true
+    leave()
+    onEnd()
+  }
+  const messages = watch(replicas, options, clock, draining$, left$, fanout, end)
   return {
     next: () => messages.next(),
     return(value) {
       // A generator takes a return only when its pending next() is over: this ends that too.
       left$.next(true)
+      end()
       return messages.return(value)
     },
     [Symbol.asyncIterator]() {
@@ -58,7 +73,10 @@ async function* watch(
   clock: Clock,
   draining$: Observable<boolean>,
   left$: BehaviorSubject<boolean>,
+  fanout: Fanout,
+  end: () => void,
 ): AsyncGenerator<WatchMessage> {
+  const positions = fanout.positions.bind(fanout)
   const places = replicas.map((replica): Place => {
     const seen = options.resume?.positions.find(
       ({ keyspace, partition }) => keyspace === replica.keyspace && partition === replica.state.partition,
@@ -89,26 +107,32 @@ async function* watch(
       // Where the watch begins: without it, a watcher that loses its connection before the first event could not resume.
       yield message('progress', [], positions(places))
     }
+    const gathered = new Gathered(options.range)
     while (!left$.value) {
       const rung = bell.next()
       let quiet = true
       if (draining)
         throw new TidemarkError('NODE_DRAINING', 'the node is shutting down: resume on another one')
       for (const place of places) {
-        if (place.replica.refused !== undefined) throw place.replica.refused
-        if (place.next >= place.replica.state.next) continue
+        const { replica } = place
+        if (replica.refused !== undefined) throw replica.refused
+        if (place.next >= replica.state.next) continue
         quiet = false
-        if (place.next < place.replica.recent.start && place.next < place.replica.state.historyStart)
-          yield* delta(place, places, options, clock, left$)
-        else {
-          const fromStore = place.next < place.replica.recent.start
-          const events = advance(place, options)
-          if (events.length > 0) yield message('events', events, positions(places))
-          // A long way through the history without a match must not hold up the node.
-          else if (fromStore) await clock.sleep(0)
-        }
+        const isDelta = place.next < replica.recent.start && place.next < replica.state.historyStart
+        const fromStore = place.next < replica.recent.start
+        const before = gathered.count
+        if (!isDelta) advance(place, options, gathered)
+        if (isDelta ? before > 0 : gathered.bytes >= WATCH_MESSAGE_BYTES)
+          yield message('events', gathered.take(), positions(places))
+        // A long way through the history without a match must not hold up the node.
+        else if (fromStore && gathered.count === before) await clock.sleep(0)
+        if (isDelta) yield* delta(place, places, options, clock, left$, positions)
       }
-      if (!quiet) continue
+      if (gathered.count > 0) yield message('events', gathered.take(), positions(places))
+      if (!quiet) {
+        if (places.every(({ replica, next }) => next >= replica.recent.start)) await fanout.rest()
+        continue
+      }
       if (progressDue) {
         progressDue = false
         yield message('progress', [], positions(places))
@@ -117,6 +141,7 @@ async function* watch(
       await rung
     }
   } finally {
+    end()
     stopProgress()
     drain.unsubscribe()
     bell.close()
@@ -154,30 +179,23 @@ class Bell {
 }
 
 /** The next events of one partition, whole records up to the bound of a message. */
-function advance(place: Place, options: WatchOptions): readonly WatchEvent[] {
+function advance(place: Place, options: WatchOptions, gathered: Gathered): void {
   const { replica } = place
-  const events: WatchEvent[] = []
-  let bytes = 0
   const take = (record: RecordEffects): boolean => {
-    for (const change of record.changes) {
-      if (!inRange(change.key, options.range)) continue
-      events.push(toEvent(replica, change, record, options.previousRows === true))
-      bytes += change.key.length + change.encoded.length
-    }
+    gathered.add(eventsOf(replica, record, options.previousRows === true))
     place.next = (record.offset + 1) as Offset
-    return bytes < WATCH_MESSAGE_BYTES
+    return gathered.bytes < WATCH_MESSAGE_BYTES
   }
   if (place.next >= replica.recent.start) {
-    for (const record of replica.recent.since(place.next)) if (!take(record)) return events
+    for (const record of replica.recent.since(place.next)) if (!take(record)) return
     place.next = replica.state.next
-    return events
+    return
   }
   const from = place.next
   const records = place.history.pieceFrom(from)
-  for (const record of records) if (record.offset >= from && !take(record)) return events
+  for (const record of records) if (record.offset >= from && !take(record)) return
   // Nothing is left in the store that reaches this place: up to the ring there were no effects.
   if (place.next === from) place.next = replica.recent.start
-  return events
 }
 
 /** What stands now of all rows that changed since the watcher's place, deleted ones included. */
@@ -187,6 +205,7 @@ async function* delta(
   options: WatchOptions,
   clock: Clock,
   left$: BehaviorSubject<boolean>,
+  positions: Fanout['positions'],
 ): AsyncIterableIterator<WatchMessage> {
   const { replica } = place
   checkDelta(place, options)
@@ -248,37 +267,6 @@ const message = (
   events: readonly WatchEvent[],
   reached: readonly Position[],
 ): WatchMessage => ({ mark, events, positions: reached })
-
-const positions = (places: readonly Place[]): readonly Position[] =>
-  places
-    .filter(({ next }) => next > 0)
-    .map(({ replica, next }) => ({
-      keyspace: replica.keyspace,
-      partition: replica.state.partition,
-      offset: (next - 1) as Offset,
-    }))
-
-const inRange = (key: Uint8Array, range: KeyRange): boolean =>
-  compareBytes(key, range.start) >= 0 && (range.end === undefined || compareBytes(key, range.end) < 0)
-
-export function toEvent(
-  replica: Replica,
-  change: Change,
-  record: { readonly time: number },
-  withPrevious: boolean,
-): WatchEvent {
-  const { kind, key, row, previous, traceparent } = change
-  return {
-    kind,
-    partition: replica.state.partition,
-    row: kind === 'put' ? toRow(key, row) : toRow(key, { ...row, value: EMPTY }),
-    time: record.time,
-    ...(withPrevious && isRow(previous) ? { previous: toRow(key, previous) } : {}),
-    ...(traceparent === undefined ? {} : { traceparent }),
-  }
-}
-
-const isRow = (row: StoredRow | undefined): row is StoredRow => row?.tombstone === 'none'
 
 /** Refuses what no watch could do. */
 export function checkWatch(options: WatchOptions): void {

@@ -192,7 +192,7 @@ export const MUTANTS: readonly Mutant[] = [
     "yield message('initial-end', [], positions(places));\n        }\n        else {",
     "for (const place of places) place.next = place.replica.state.next; yield message('initial-end', [], positions(places));\n        }\n        else {",
   ),
-  mutant('positions of a watch are one too far', 'replica/watch.js', 'offset: (next - 1),', 'offset: next,'),
+  mutant('positions of a watch are one too far', 'replica/fanout.js', 'offset: (next - 1),', 'offset: next,'),
   // ---- writing
   mutant(
     'what a node sends again has a new request id',

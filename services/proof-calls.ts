@@ -5,6 +5,7 @@ import {
   type GetProofRequest,
   type GetProofResponse,
   ProofServiceClient,
+  type RebuildReplicaResponse,
 } from '../proto/generated/tidemark/v1/proof_service.ts'
 import { MESSAGE_BYTES_MAX } from '../streams/core/limits.ts'
 import { failureOf } from './failure.ts'
@@ -44,6 +45,18 @@ export async function beginProof(
     client.beginProof({ keyspace, partition }, NO_METADATA, { deadline }, done),
   )
   return at
+}
+
+/** @returns ids of the nodes that it is built from. @throws TidemarkError */
+export async function rebuildReplica(
+  client: ProofServiceClient,
+  { keyspace, partition }: ProofPlace,
+  deadline: number,
+): Promise<readonly string[]> {
+  const { fromNodes } = await unary<RebuildReplicaResponse>((done) =>
+    client.rebuildReplica({ keyspace, partition }, NO_METADATA, { deadline }, done),
+  )
+  return fromNodes
 }
 
 const unary = <Response>(

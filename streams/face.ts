@@ -289,6 +289,11 @@ export interface ReplicaProofs {
    * @throws as a write does
    */
   begin(keyspace: string, partition: Partition, deadline: number): Promise<Offset>
+  /**
+   * Somebody says that the replica here is wrong: it is served no more and built again.
+   * @returns nodes that it is built from @throws as tell, FIELD_INVALID where no other node answers with a live one
+   */
+  rebuild(keyspace: string, partition: Partition): Promise<readonly string[]>
 }
 
 export interface UpdateOptions {

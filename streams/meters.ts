@@ -123,7 +123,12 @@ const TALLIES = {
 } as const satisfies Readonly<Record<string, readonly string[]>>
 
 /** What stands now, set by who knows. */
-const LEVELS = ['log.appends.in_flight', 'kafka.requests.in_flight', 'restore.copies.running'] as const
+const LEVELS = [
+  'log.appends.in_flight',
+  'kafka.requests.in_flight',
+  'restore.copies.running',
+  'replicas.disputed',
+] as const
 
 const DURATIONS = ['apply.duration', 'log.append.duration', 'log.read_index.duration'] as const
 

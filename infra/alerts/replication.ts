@@ -38,6 +38,21 @@ export const REPLICATION: readonly Alert[] = [
     },
   },
   {
+    name: 'TidemarkReplicasDisputed',
+    severity: 'page',
+    summary:
+      'Node {{ $labels.node }} has replicas that differ from others, and nobody can say which are right',
+    expr: 'sum by (cluster, node) (tidemark_replicas_disputed) > 0',
+    minutes: 0,
+    by: BY_NODE,
+    datadog: {
+      query: 'min(last_5m):sum:tidemark.replicas.disputed{*} by {cluster,node} > 0',
+      critical: 0,
+      recovery: 0,
+    },
+    test: whileGauge('tidemark_replicas_disputed', 1, 0),
+  },
+  {
     name: 'TidemarkPartitionsLeaderless',
     severity: 'page',
     summary: 'Partitions of cluster {{ $labels.cluster }} have had no leader for 3 minutes',

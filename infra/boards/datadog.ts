@@ -233,6 +233,7 @@ const ORIENTATIONS: Partial<Record<MetricName, 1 | -1>> = {
   'lag.records': -1,
   'partitions.stopped': -1,
   'apply.marks.diverged': -1,
+  'replicas.disputed': -1,
   'apply.misplaced_keys': -1,
 }
 

@@ -121,6 +121,7 @@ export const PARTITIONS: Board = {
         lines('State hash', 'none', 'Marks compared, and those that differed: none ever should.', [
           of('increase', 'apply.marks.compared', { label: 'compared' }),
           of('increase', 'apply.marks.diverged', { label: 'differed' }),
+          of('sum', 'replicas.disputed', { label: 'disputed replicas' }),
         ]),
       ],
     },

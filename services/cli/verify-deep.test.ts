@@ -69,6 +69,13 @@ describe('cluster verify --deep', () => {
         cluster.members.every(({ node }) => node.replicas().every(({ state }) => state === 'live')),
       )
       expect(cluster.members.map(({ stops }) => stops)).to.deep.equal([[], ['REPLICA_DIVERGED'], []])
+      const rebuild = (node: string) =>
+        run(cluster.at(0).door.address, ['cluster', 'rebuild', 'default', '1', '--node', node])
+      expect((await rebuild('n9')).err).to.equal('tidemark: there is no node n9; there are n0, n1, n2\n')
+      expect((await rebuild('n2')).out).to.equal('n2 builds default/1 again from n0, n1\n')
+      await cluster.until(() =>
+        cluster.members.every(({ node }) => node.replicas().every(({ state }) => state === 'live')),
+      )
       const again = await verify()
       expect(again.err).to.equal('')
       expect(again.code).to.equal(0)

@@ -46,6 +46,7 @@ import {
 } from '../../proto/generated/tidemark/v1/keyspace_service.ts'
 import {
   BeginProofRequest,
+  RebuildReplicaRequest,
   GetProofRequest,
   ProofServiceService,
 } from '../../proto/generated/tidemark/v1/proof_service.ts'
@@ -185,6 +186,7 @@ export const keyspaceDefinition = {
 export const proofDefinition = {
   getProof: { ...ProofServiceService.getProof, requestDeserialize: small(GetProofRequest) },
   beginProof: { ...ProofServiceService.beginProof, requestDeserialize: small(BeginProofRequest) },
+  rebuildReplica: { ...ProofServiceService.rebuildReplica, requestDeserialize: small(RebuildReplicaRequest) },
 } as const
 
 const { copy, create, publish, trim } = SnapshotServiceService

@@ -71,6 +71,7 @@ export class FakeNode implements TidemarkNode {
   }
   proofs: ReplicaProofs = {
     tell: () => ({ chains: [], contents: [], wrong: undefined }),
+    rebuild: () => Promise.resolve([]),
     begin: () => Promise.reject(new TidemarkError('NOT_IMPLEMENTED', 'the fake has nothing to hash')),
   }
   ready = true

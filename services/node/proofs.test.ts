@@ -6,7 +6,7 @@ import { rowKey } from '../../streams/core/keys.ts'
 import { partition } from '../../streams/core/types.ts'
 import { knownPrefix } from '../../streams/replica/catalogue.ts'
 import type { ProofServiceClient } from '../../proto/generated/tidemark/v1/proof_service.ts'
-import { beginProof, getProof, proofClient } from '../proof-calls.ts'
+import { beginProof, getProof, proofClient, rebuildReplica } from '../proof-calls.ts'
 import { type RealCluster, type RealMember, realCluster } from './routing/real-cluster.fixture.ts'
 
 const PLACE = { keyspace: 'default', partition: 0 }
@@ -69,6 +69,23 @@ describe('ProofService', () => {
         expect(Buffer.from(must(row, 'the row').value).toString()).to.equal('value 7')
       }
     })
+
+  it('has a node build its replica again from the others, when somebody says so', async () => {
+    const [first, second] = cluster.members
+    const damaged = must(second, 'a node')
+    damage(damaged)
+    const from = await rebuildReplica(must(clients[1], 'a client'), PLACE, soon())
+    expect(from).to.have.members(
+      cluster.members.map(({ nodeId }) => nodeId).filter((id) => id !== damaged.nodeId),
+    )
+    expect(damaged.stops).to.deep.equal(['REPLICA_DIVERGED'])
+    await cluster.until(() => states().every((state) => state === 'live'))
+    const { row } = await damaged.node.local
+      .keyspace('default')
+      .get(Buffer.from('key-7'), { deadline: soon() })
+    expect(Buffer.from(must(row, 'the row').value).toString()).to.equal('value 7')
+    expect(must(first, 'a node').stops).to.deep.equal([])
+  })
 
   it('refuses what is not here', async () => {
     const refused = async (place: { keyspace: string; partition: number }): Promise<string> =>

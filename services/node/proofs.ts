@@ -5,6 +5,8 @@ import {
   type GetProofRequest,
   type GetProofResponse,
   ProofServiceService as methods,
+  type RebuildReplicaRequest,
+  type RebuildReplicaResponse,
 } from '../../proto/generated/tidemark/v1/proof_service.ts'
 import { offset, partition } from '../../streams/core/types.ts'
 import { type HandlersOf, type Serving, type Unary, deadlineOf, unary } from './calls.ts'
@@ -44,8 +46,13 @@ export function proofs(serving: Serving): HandlersOf<typeof proofDefinition> {
     at: await own.begin(keyspaceName(request.keyspace), partition(request.partition), deadlineOf(call)),
   })
 
+  const rebuildReplica: Unary<RebuildReplicaRequest, RebuildReplicaResponse> = async (request) => ({
+    fromNodes: [...(await own.rebuild(keyspaceName(request.keyspace), partition(request.partition)))],
+  })
+
   return {
     getProof: unary(serving, methods.getProof, getProof),
     beginProof: unary(serving, methods.beginProof, beginProof),
+    rebuildReplica: unary(serving, methods.rebuildReplica, rebuildReplica),
   }
 }

@@ -5,8 +5,12 @@ import { rowKey } from '../core/keys.ts'
 import { APPEND_RECORDS_MAX, CHECKPOINT_OFFSETS } from '../core/limits.ts'
 import { decodeRow, encodeRow } from '../core/row.ts'
 import { draft } from '../core/testing/records.ts'
-import type { Partition } from '../core/types.ts'
+import type { Offset, Partition } from '../core/types.ts'
+import { newMeters } from '../meters.ts'
 import { knownPrefix, quarantine } from '../replica/catalogue.ts'
+import { silent } from '../replica/replica.fake.ts'
+import { bootstrapFrom } from '../snapshot/bootstrap.ts'
+import { openMemoryStore } from '../store/memory.ts'
 import type { Store } from '../store/store.ts'
 import {
   TOPIC,
@@ -151,6 +155,59 @@ describe('replicas are proved equal', () => {
     )
     await until(() => isAtRest(cluster, 2), 'both are built again')
     expect(await readAll(cluster, 'key-7')).to.deep.equal(['7', '7'])
+  })
+
+  it('where two differ and the log is trimmed a person says which is wrong, and it is built from the other', async () => {
+    cluster = openTestCluster({ partitions: 1, replication: 2 })
+    const levels = new Map<string, () => number>()
+    for (const id of ['n1', 'n2']) {
+      const store = openMemoryStore()
+      const meters = newMeters()
+      levels.set(id, () => meters.levels['replicas.disputed'])
+      const told = silent
+      await cluster.start(id, {
+        store,
+        telemetry: { ...told, meters },
+        bootstrap: bootstrapFrom({
+          cluster: 'test',
+          logIdentity: cluster.log.identity,
+          store,
+          telemetry: { ...told, meters },
+          async *offers(_topic, partition, peers) {
+            for (const { nodeId } of peers) {
+              const copies = must(cluster.nodes.get(nodeId), 'a peer').node.copies
+              yield await Promise.resolve({
+                from: nodeId,
+                open: () => copies.give('default', partition).chunks,
+              })
+            }
+          },
+        }),
+      })
+    }
+    const [one, two] = [...cluster.nodes.values()].map((each) => must(each, 'a node'))
+    const [good, bad] = [must(one, 'n1'), must(two, 'n2')]
+    await until(() => isAtRest(cluster, 2), 'both have it')
+    for (let at = 0; at < 50; at++) await put(cluster, `key-${at}`, String(at))
+    await cluster.log.trim(TOPIC, ONLY, 20 as Offset)
+    damageRow(bad.store, 'key-7', '1000')
+    await verify(leaderOf(cluster))
+    await until(() => [...levels.values()].every((level) => level() === 1), 'both say that nobody can tell')
+    expect(statusOf(good.node, ONLY)?.state, 'they serve on').to.equal('live')
+    expect(statusOf(bad.node, ONLY)?.state).to.equal('live')
+
+    expect(await bad.node.proofs.rebuild('default', ONLY)).to.deep.equal(['n1'])
+    await until(() => levels.get('n2')?.() === 0, 'it is gone')
+    await until(() => isAtRest(cluster, 2), 'it is built again')
+    expect(await readAll(cluster, 'key-7')).to.deep.equal(['7', '7'])
+    await verify(leaderOf(cluster))
+    await until(() => levels.get('n1')?.() === 0, 'they are equal')
+
+    bad.kill()
+    const refused: unknown = await good.node.proofs
+      .rebuild('default', ONLY)
+      .catch((caught: unknown) => caught)
+    expect(refused, 'the map does not know that it is the last').to.include({ reason: 'FIELD_INVALID' })
   })
 
   it('equal ones have the same hash, and nothing is told', async () => {

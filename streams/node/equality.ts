@@ -59,6 +59,8 @@ export class Equality {
   readonly #comparing = new WeakSet<Replica>()
   readonly #recounting = new WeakSet<Replica>()
 
+  /** Those of which a person has to say whether they are right. */
+  readonly #disputed = new Set<Replica>()
   /** What was found wrong last, by partition. */
   readonly #wrong = new Map<string, { readonly at: Offset; readonly why: string }>()
 
@@ -93,9 +95,46 @@ export class Equality {
     return this.#wrong.get(nameOf(replica))
   }
 
+  /** Somebody says that the replica is wrong. @returns nodes that it is built from @throws FIELD_INVALID, PARTITION_STOPPED */
+  async giveUp(replica: Replica): Promise<readonly string[]> {
+    const { nodeId, askPeer } = this.#context.options
+    const { partition, next } = replica.state
+    const replicas = this.#around.placement(replica)?.replicas ?? []
+    const peers = this.#around
+      .nodes()
+      .filter((node) => node.nodeId !== nodeId && replicas.includes(node.nodeId))
+    // The map may count on one that is dead already.
+    const answered = new Set<string>()
+    await Promise.allSettled(
+      peers.map(async (peer) => {
+        if ((await askPeer?.(peer, { topic: replica.topic, partition, suspicion: undefined })) !== undefined)
+          answered.add(peer.nodeId)
+      }),
+    )
+    const others = [...answered]
+    if (replica.refused !== undefined) throw replica.refused
+    if (others.length === 0)
+      throw new TidemarkError(
+        'FIELD_INVALID',
+        `no other node answers with a live replica of ${nameOf(replica)}: the one here may be the last`,
+        { metadata: { field: 'partition' } },
+      )
+    this.#convict(replica, next, `${nameOf(replica)} was given up on request, to be built again`, others)
+    return others
+  }
+
+  /** No one can say which of some replicas is right, or that is over. */
+  #dispute(replica: Replica, is: boolean): void {
+    if (is) this.#disputed.add(replica)
+    else this.#disputed.delete(replica)
+    for (const one of this.#disputed) if (one.refused !== undefined) this.#disputed.delete(one)
+    this.#context.options.telemetry.meters.levels['replicas.disputed'] = this.#disputed.size
+  }
+
   #convict(replica: Replica, at: Offset, why: string, trusted: readonly string[]): void {
     this.#wrong.set(nameOf(replica), { at, why })
     this.#around.convict(replica, why, trusted)
+    this.#dispute(replica, false)
   }
 
   /** Before the store is closed. */
@@ -172,8 +211,10 @@ export class Equality {
     switch (verdict.kind) {
       case 'alone':
       case 'equal':
+        this.#dispute(replica, false)
         return
       case 'upheld':
+        this.#dispute(replica, false)
         telemetry.trouble(
           `${nameOf(replica)}: ${verdict.wrong.map((id) => `node ${id}`).join(', ')} has ${WORDS[subject.kind]} at offset ${verdict.at} than most replicas, this one among them`,
         )
@@ -215,11 +256,13 @@ export class Equality {
       if (this.#isOver(replica)) return
       if (counted === undefined) {
         telemetry.trouble(
-          `${dispute}; the log does not reach back to its first record: restore the partition from a snapshot that is known to be good`,
+          `${dispute}; the log does not reach back to its first record. Say which is wrong (tidemark cluster rebuild), or restore a snapshot that is known to be good`,
         )
+        this.#dispute(replica, true)
         return
       }
       const right = kind === 'chain' ? counted.chain : counted.content.hash
+      this.#dispute(replica, false)
       if (own === right) telemetry.recovered(`${nameOf(replica)} is right: a replay of the log has it, too`)
       else
         this.#convict(

@@ -35,6 +35,10 @@ export class NodeProofs implements ReplicaProofs {
     }
   }
 
+  async rebuild(keyspace: string, partition: Partition): Promise<readonly string[]> {
+    return this.#options.equality.giveUp(this.#options.replica(keyspace, partition))
+  }
+
   async begin(keyspace: string, partition: Partition, deadline: number): Promise<Offset> {
     const replica = this.#options.replica(keyspace, partition)
     const { writer, clock } = this.#options

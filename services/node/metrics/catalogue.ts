@@ -110,6 +110,7 @@ export const METRICS = {
   'apply.ticks': count('record', '', 'ticks of leaders: they let rows of idle partitions expire'),
   'apply.marks.compared': count('event', '', 'marks of the state hash that this node compared with its own'),
   'apply.marks.diverged': count('event', '', 'marks that differed: the replica is quarantined and built again'),
+  'replicas.disputed': gauge('none', '', 'replicas here that differ from another one, where neither a majority nor the log can say which is right'),
   // The log, Kafka or embedded.
   'log.healthy': gauge('none', '', '1 while the log answers'),
   'log.append.duration': spread('second', '', 'from an append to its acknowledgement by all replicas of the broker'),

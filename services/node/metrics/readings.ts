@@ -111,6 +111,7 @@ export const READINGS: Readings = {
   'apply.ticks': ({ totals }) => one(totals.counts['apply.ticks']),
   'apply.marks.compared': ({ totals }) => one(totals.counts['apply.marks.compared']),
   'apply.marks.diverged': ({ totals }) => one(totals.counts['apply.marks.diverged']),
+  'replicas.disputed': ({ totals }) => one(totals.levels['replicas.disputed']),
 
   'log.healthy': ({ vitals }) => flag(vitals?.logHealthy),
   'log.append.duration': ({ totals }) => spread(totals.durations['log.append.duration']),

@@ -36,6 +36,8 @@ export interface Freshness {
    * @throws TOKEN_INVALID where a partition has no position, COMPACTED where the history does not reach back to it
    */
   readonly asOf?: Token | undefined
+  /** W3C trace contexts of the reads of rows that have one, by their key as it was given (the same object). */
+  readonly traces?: ReadonlyMap<Uint8Array, string> | undefined
 }
 
 /** Who answered. */

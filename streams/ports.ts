@@ -3,6 +3,7 @@ import type { MapNode } from './core/cluster-map.ts'
 import type { TidemarkError } from './core/errors.ts'
 import type { Offset, Partition } from './core/types.ts'
 import type { Meters } from './meters.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface Clock {
   /** Milliseconds since 1970: a date, which may jump. Deadlines come as dates; nothing else here is measured by it (deadline.ts). */
@@ -25,6 +26,8 @@ export interface Random {
 export interface Telemetry {
   /** Counted into by whoever does something; one for each node. */
   readonly meters: Meters
+  /** Absent where nobody asked for traces. */
+  readonly tracing?: Tracing | undefined
   /** A partition stopped serving on this node. */
   stopped(keyspace: string, partition: Partition, error: TidemarkError): void
   /** Something outside fails and is tried again; one sentence when it begins. */

@@ -35,6 +35,13 @@ export const RUNTIME: Board = {
           [of('increase', 'telemetry.errors')],
           { limits: { warn: 1, bad: 100 } },
         ),
+        number(
+          'Lost spans',
+          'none',
+          'Of traces: the receiver did not take them.',
+          [of('increase', 'traces.spans', { where: { result: ['failed', 'dropped'] } })],
+          { limits: { warn: 1, bad: 1000 } },
+        ),
         lines('Busy', 'ratio', 'Utilization of the loop.', [of('rate', 'runtime.event_loop.busy', NODE)]),
         lines('Lateness of timers, p99', 'seconds', 'Over ten seconds.', [
           of('max', 'runtime.event_loop.lag', { by: 'node', where: { quantile: ['0.99'] } }),

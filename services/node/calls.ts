@@ -20,7 +20,8 @@ import type { Meters } from '../../streams/meters.ts'
 import type { SnapshotStore } from '../../streams/snapshot/snapshot-store.ts'
 import { type CallMeter, callBegan, callEnded, newCallMeter } from './call-meter.ts'
 import { isForwarded } from './routing/hop.ts'
-import { type GrpcError, toGrpcError } from './status.ts'
+import { type GrpcError, grpcCode, toGrpcError } from './status.ts'
+import type { CallSpan, CallTracing } from './tracing/tracing.ts'
 
 /** What the handlers of a node share. */
 export interface Serving {
@@ -36,6 +37,8 @@ export interface Serving {
   readonly meters: Map<string, CallMeter>
   /** What is counted beside the calls. */
   readonly totals: Meters
+  /** Undefined where nothing is traced. */
+  readonly tracing?: CallTracing | undefined
   /** A bug came to light: an assertion failed, or something was thrown that is no TidemarkError. */
   readonly bug: (error: unknown) => void
   /** As SIGTERM. */
@@ -89,15 +92,17 @@ export function unary<Request extends object, Response>(
   const meter = meterOf(serving, method)
   return (call, callback) => {
     const began = callBegan(meter)
+    const span = serving.tracing?.began(method.path, call)
     const request = call.request
     const answering = request instanceof TidemarkError ? Promise.reject(request) : answer(request, call)
     answering.then(
       (response) => {
         callEnded(meter, grpcStatus.OK, began)
+        span?.ended(grpcStatus.OK)
         callback(null, response)
       },
       (caught: unknown) => {
-        const error = grpcError(serving, caught)
+        const error = grpcError(serving, caught, span)
         callEnded(meter, error.code, began)
         callback(error)
       },
@@ -119,15 +124,18 @@ export function serverStreaming<Request extends object, Response>(
   const meter = meterOf(serving, method)
   return (call) => {
     const began = callBegan(meter)
+    const span = serving.tracing?.began(method.path, call)
     const request = call.request
     const streaming = request instanceof TidemarkError ? Promise.reject(request) : stream(request, call)
     streaming.then(
       () => {
-        callEnded(meter, call.cancelled ? grpcStatus.CANCELLED : grpcStatus.OK, began)
+        const code = call.cancelled ? grpcStatus.CANCELLED : grpcStatus.OK
+        callEnded(meter, code, began)
+        span?.ended(code)
         call.end()
       },
       (caught: unknown) => {
-        const error = grpcError(serving, caught)
+        const error = grpcError(serving, caught, span)
         callEnded(meter, error.code, began)
         call.emit('error', error)
       },
@@ -135,8 +143,10 @@ export function serverStreaming<Request extends object, Response>(
   }
 }
 
-export function grpcError(serving: Serving, caught: unknown): GrpcError {
+export function grpcError(serving: Serving, caught: unknown, span?: CallSpan): GrpcError {
   const error = TidemarkError.from(caught)
+  // Before the bug is logged: the log names its trace.
+  span?.ended(grpcCode(error.reason), caught)
   if (error.reason === 'INTERNAL') serving.bug(caught)
   serving.totals.tallies.errors.add(error.reason)
   return toGrpcError(error)

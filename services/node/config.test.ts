@@ -57,6 +57,14 @@ describe('the configuration', () => {
       logFormat: 'json',
       datadogHost: undefined,
       datadogUrl: undefined,
+      tracesEndpoint: undefined,
+      tracesExporter: 'otlp',
+      tracesProtocol: 'http/protobuf',
+      tracesHeaders: undefined,
+      tracesSampler: 'parentbased_traceidratio',
+      tracesRatio: 0.01,
+      serviceName: 'tidemark',
+      resourceAttributes: undefined,
     })
   })
 

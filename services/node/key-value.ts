@@ -103,7 +103,8 @@ export function keyValueUnary(serving: Serving): KeyValueUnary {
   const get: Unary<GetRequest, GetResponse> = async (request, call) => {
     const { key, atVersion } = request
     const keyspace = find(request.keyspace, call)
-    const freshness = freshnessOf(request, call)
+    const traces = serving.tracing && new Map([[key, traceparentOf(call)]])
+    const freshness = { ...freshnessOf(request, call), traces }
     if (atVersion !== undefined && freshness.asOf !== undefined)
       throw refuseField('as_of', 'a read has either as_of or at_version, not both')
     const read =

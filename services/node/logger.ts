@@ -5,6 +5,7 @@
 import { ecsFormat } from '@elastic/ecs-pino-format'
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 import { VERSION } from './package-root.ts'
+import type { TraceIds } from './tracing/tracing.ts'
 
 export type { Logger } from 'pino'
 
@@ -46,6 +47,12 @@ export function createLogger(level: string, output: Output, format: LogFormat = 
 
 /** What names the service; without apmIntegration the library would look for an APM agent in the process. */
 const ECS = { serviceName: 'tidemark', apmIntegration: false } as const
+
+/** The names under which lines tell the trace that they belong to: those that log pipelines look for. */
+export const traceFields =
+  (format: LogFormat) =>
+  ({ traceId, spanId }: TraceIds): Readonly<Record<string, string>> =>
+    format === 'ecs' ? { 'trace.id': traceId, 'span.id': spanId } : { trace_id: traceId, span_id: spanId }
 
 /** Switches between what was set and `debug`. @returns the level from now on */
 export function toggleDebug(logger: Logger, configured: string): string {

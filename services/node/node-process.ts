@@ -7,11 +7,12 @@ import { addressText, type Address } from './address.ts'
 import type { TidemarkError } from '../../streams/core/errors.ts'
 import { DRAIN_MS } from '../../streams/core/limits.ts'
 import type { TidemarkNode } from '../../streams/face.ts'
+import type { Meters } from '../../streams/meters.ts'
 import type { CallMeter } from './call-meter.ts'
 import { type Serving, isFatal } from './calls.ts'
 import type { Config } from './config.ts'
 import { type HttpServer, serveHttp } from './http.ts'
-import type { Logger } from './logger.ts'
+import { type Logger, traceFields } from './logger.ts'
 import { reportToDatadog } from './metrics/dogstatsd.ts'
 import { createMetrics } from './metrics/prometheus.ts'
 import { watchRuntime } from './metrics/runtime.ts'
@@ -22,6 +23,7 @@ import { RoutedNode } from './routing/routed-node.ts'
 import { type GrpcServer, serveGrpc } from './server.ts'
 import { openSnapshots } from './snapshot-place.ts'
 import { createTelemetry } from './telemetry.ts'
+import type { NodeTracing } from './tracing/open.ts'
 
 export interface RunningNode {
   readonly node: TidemarkNode
@@ -49,7 +51,9 @@ export interface Surroundings {
 export async function startNode(config: Config, surroundings: Surroundings): Promise<RunningNode> {
   const { logger, signal, fatal, open = openConfigured } = surroundings
   const draining = new AbortController()
-  const telemetry = createTelemetry(logger)
+  const counting = createTelemetry(logger)
+  const tracing = await openTraces(config, counting.meters, logger)
+  const telemetry = { ...counting, tracing: tracing?.log }
   const meters = new Map<string, CallMeter>()
   const { meters: totals } = telemetry
   const snapshots = await openSnapshots(config)
@@ -93,9 +97,15 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
       draining: draining.signal,
       meters,
       totals,
+      tracing: tracing?.calls,
       bug(bug) {
-        if (isFatal(bug)) fatal(bug)
-        else logger.error({ err: bug }, 'a bug: a call failed with INTERNAL')
+        if (isFatal(bug)) {
+          fatal(bug)
+          return
+        }
+        const ids = tracing?.calls.idsOf(bug)
+        const traced = ids === undefined ? {} : traceFields(config.logFormat)(ids)
+        logger.error({ err: bug, ...traced }, 'a bug: a call failed with INTERNAL')
       },
       drain: () => stop(),
     }
@@ -103,6 +113,7 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     node.join(addressText(config.grpcAdvertise ?? grpc.address))
     const stopSending = await reportToDatadog(config, measured, logger)
     const stopReporting = async (): Promise<void> => {
+      await tracing?.close()
       await stopSending()
       stopMeasuring()
     }
@@ -115,6 +126,18 @@ export async function startNode(config: Config, surroundings: Surroundings): Pro
     await http.stop()
     throw caught
   }
+}
+
+/** OpenTelemetry is loaded only where there is a receiver. */
+async function openTraces(
+  config: Config,
+  { tallies }: Meters,
+  logger: Logger,
+): Promise<NodeTracing | undefined> {
+  const { tracesEndpoint, tracesExporter } = config
+  if (tracesEndpoint === undefined || tracesExporter === 'none') return undefined
+  const { openTracing } = await import('./tracing/open.ts')
+  return openTracing(config, tracesEndpoint, tallies['traces.spans'], logger)
 }
 
 interface Parts {

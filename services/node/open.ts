@@ -32,7 +32,7 @@ export interface Opening {
 export async function openConfigured(config: Config, opening: Opening): Promise<TidemarkNode> {
   const { telemetry } = opening
   const nodeId = config.nodeId ?? (await keptNodeId(config.dataDirectory))
-  const log = meteredLog(await openLog(config, nodeId, opening), telemetry.meters)
+  const log = meteredLog(await openLog(config, nodeId, opening), telemetry.meters, telemetry.tracing)
   const closing: (() => Promise<void>)[] = [() => log.close()]
   try {
     const store = await openStore(join(config.dataDirectory, 'replicas'))

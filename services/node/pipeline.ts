@@ -96,7 +96,7 @@ interface Frame {
 
 class PipelineStream {
   readonly #serving: Serving
-  readonly #node: TidemarkNode
+  readonly #node: Pick<TidemarkNode, 'keyspace'>
   readonly #meter: CallMeter
   readonly #call: Call
   readonly #began: number
@@ -125,7 +125,8 @@ class PipelineStream {
   constructor(serving: Serving, meter: CallMeter, operations: readonly CallMeter[], call: Call) {
     this.#operations = operations
     this.#serving = serving
-    this.#node = nodeFor(serving, call)
+    const node = nodeFor(serving, call)
+    this.#node = serving.tracing?.pipelined(node, call) ?? node
     this.#meter = meter
     this.#call = call
     this.#began = callBegan(meter)
@@ -215,6 +216,7 @@ class PipelineStream {
           consistency: checkConsistency(request.consistency),
           token: checkToken(request.token),
           deadline,
+          traces: this.#serving.tracing?.readsOf(request.operations),
         },
         options: { durability: checkDurability(request.durability), deadline },
         session: request.session,

@@ -4,6 +4,7 @@ import { PARTITIONS_MAX } from '../../streams/core/limits.ts'
 import { type Address, parseAddress } from './address.ts'
 import { KAFKA_SETTINGS } from './kafka-settings.ts'
 import { flag, setting } from './setting.ts'
+import { TRACE_SETTINGS } from './trace-settings.ts'
 
 const whole = (least: number, most: number): z.ZodType<number, string> =>
   z
@@ -169,6 +170,7 @@ export const SETTINGS = {
     'the same by address',
     { example: 'unix:///var/run/datadog/dsd.socket' },
   ),
+  ...TRACE_SETTINGS,
 } as const
 
 /** Names that other programs of Tidemark read from the same environment. */

@@ -16,6 +16,7 @@ import type { KeyRange, WatchOptions } from '../../streams/face.ts'
 import { type HandlerOf, type Serving, type Streaming, nodeFor, serverStreaming, writable } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import { rangeOf, rangeOfKey, rangeOfPrefix } from './range.ts'
+import { isForwarded } from './routing/hop.ts'
 import { checkToken, keyspaceName, refuseField } from './validate.ts'
 import { WatchEncoder } from './watch-codec.ts'
 
@@ -25,7 +26,10 @@ export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefini
   const encoder = new WatchEncoder(serving.node.description.logIdentity)
 
   const watch: Streaming<WatchRequest, Buffer> = async (request, call) => {
-    const keyspace = nodeFor(serving, call).keyspace(keyspaceName(request.keyspace))
+    const name = keyspaceName(request.keyspace)
+    const keyspace = nodeFor(serving, call).keyspace(name)
+    // What goes to another node is delivered by that.
+    const tracing = isForwarded(call) ? undefined : serving.tracing
     const watching = await keyspace.watch(optionsOf(request))
     // The watch is taken on, though nothing may happen for long: a node that asks in place of a client waits for this.
     call.sendMetadata(new Metadata())
@@ -34,11 +38,13 @@ export function keyValueWatch(serving: Serving): HandlerOf<typeof keyValueDefini
       for await (const message of watching) {
         if (over) return
         counts['watch.events'] += message.events.length
+        const delivered = tracing?.delivering(name, message)
         const more = call.write(encoder.encode(message))
         if (!more) {
           counts['watch.waits'] += 1
           await writable(call)
         }
+        delivered?.()
         if (over) return
       }
     }

@@ -227,6 +227,16 @@ export const KEEPALIVE_MS = 30_000
 export const KEEPALIVE_TIMEOUT_MS = 10_000
 /** Milliseconds between two reports to a Datadog agent, which flushes as often by default. */
 export const DATADOG_INTERVAL_MS = 10_000
+/** Spans that wait for their receiver, 1 KiB or two each; further ones are dropped and counted. */
+export const SPANS_WAITING_MAX = 4096
+/** Spans of one request to the receiver. */
+export const SPANS_TOGETHER_MAX = 512
+/** Milliseconds that spans gather before they are sent. */
+export const SPANS_GATHER_MS = 1000
+/** Milliseconds after which a receiver that does not answer has lost what it was sent. */
+export const SPANS_SEND_MS_MAX = 5000
+/** Milliseconds that a node which ends waits for the receiver of its last spans. */
+export const SPANS_CLOSE_MS_MAX = 1000
 /** Milliseconds over which the lateness of timers is gathered before it is shown. */
 export const EVENT_LOOP_WINDOW_MS = 10_000
 /** Milliseconds between two looks at the place of the snapshots for the metrics. */

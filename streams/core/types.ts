@@ -39,6 +39,8 @@ export interface NewRecord {
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
   readonly headers: Headers
+  /** Trace contexts of the writes in it that are sampled. Not appended: for who follows the record to the log. */
+  readonly traces?: readonly string[]
 }
 
 export const NO_HEADERS: Headers = new Map()

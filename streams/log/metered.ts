@@ -1,9 +1,13 @@
-/** A log that counts what goes through it: appends, reads and rounds of the read index. The same for every kind of log. */
+/**
+ * A log that counts what goes through it: appends, reads and rounds of the read index; and that tells who follows writes. The same for
+ * every kind of log.
+ */
 import { TidemarkError } from '../core/errors.ts'
 import { type Meters, record, seconds } from '../meters.ts'
+import type { Tracing } from '../tracing.ts'
 import type { Append, Log } from './log.ts'
 
-export function meteredLog(log: Log, { counts, tallies, levels, durations }: Meters): Log {
+export function meteredLog(log: Log, { counts, tallies, levels, durations }: Meters, tracing?: Tracing): Log {
   return {
     identity: log.identity,
     createTopic: (topic, settings) => log.createTopic(topic, settings),
@@ -14,13 +18,17 @@ export function meteredLog(log: Log, { counts, tallies, levels, durations }: Met
     async append(lane, parts, listener) {
       const began = seconds()
       levels['log.appends.in_flight'] += 1
+      const told = tracing?.sending(parts)
       try {
         const appended = await log.append(lane, parts, listener)
         for (const { records } of parts) counts['log.append.records'] += records.length
         counts['log.append.bytes'] += bytesOf(parts)
+        told?.(appended)
         return appended
       } catch (caught) {
-        tallies['log.append.errors'].add(TidemarkError.from(caught).reason)
+        const error = TidemarkError.from(caught)
+        tallies['log.append.errors'].add(error.reason)
+        told?.(error)
         throw caught
       } finally {
         levels['log.appends.in_flight'] -= 1

@@ -2,19 +2,10 @@
  * Counts what records did, once they are in the store. Outcomes count while the replica is live only: one that is built again
  * applies the whole log once more, and nobody was refused anything a second time.
  */
-import type { Command } from '../core/command.ts'
-import type { RecordEffects } from '../core/effects.ts'
 import { type Meters, record } from '../meters.ts'
+import type { AppliedRecords } from '../tracing.ts'
 
-export interface AppliedRun {
-  readonly commands: readonly Command[]
-  /** Of the first of the commands, as many as were applied. */
-  readonly effects: readonly RecordEffects[]
-  readonly live: boolean
-  readonly seconds: number
-}
-
-export function countApplied(meters: Meters, keyspace: string, run: AppliedRun): void {
+export function countApplied(meters: Meters, keyspace: string, run: AppliedRecords): void {
   const { counts, tallies, durations } = meters
   const { commands, effects, live } = run
   if (effects.length === 0) return

@@ -22,9 +22,9 @@ export class LogSight {
     return this.#end
   }
 
-  /** How long ago the end was seen, milliseconds; 0 before that. */
+  /** How long ago the end was seen, whole milliseconds; 0 before that. */
   get endAgeMs(): number {
-    return this.#endSeenAt === undefined ? 0 : this.#clock.elapsed() - this.#endSeenAt
+    return this.#endSeenAt === undefined ? 0 : Math.floor(this.#clock.elapsed() - this.#endSeenAt)
   }
 
   /** What time it is in the log by now, at least; −Infinity before the first record. */

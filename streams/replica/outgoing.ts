@@ -4,6 +4,7 @@ import { encodeBarrier, encodeMutation, encodePack } from '../core/encode.ts'
 import { PackWriter } from '../core/messages.ts'
 import type { Mutation } from '../core/mutation.ts'
 import type { NewRecord, Offset } from '../core/types.ts'
+import { isSampled } from '../tracing.ts'
 import type { Replica } from './replica.ts'
 
 /** What travels: a mutation, a control record of this node, or one barrier for all that wait for it. */
@@ -29,14 +30,21 @@ export function makeRecord(
   }
   if (waiting.length === 1) {
     const requestId = first.mutation.requestId ?? own
-    return { record: encodeMutation({ ...first.mutation, requestId }), requestId }
+    const record = encodeMutation({ ...first.mutation, requestId })
+    const { traceparent } = first.mutation
+    if (traceparent === undefined || !isSampled(traceparent)) return { record, requestId }
+    return { record: { ...record, traces: [traceparent] }, requestId }
   }
   const pack = new PackWriter()
+  let traces: string[] | undefined
   for (const { item } of waiting) {
     assert(item.kind === 'mutation' && item.mutation.kind !== 'txn', 'a pack holds mutations of rows only')
     pack.add(item.mutation)
+    const { traceparent } = item.mutation
+    if (traceparent !== undefined && isSampled(traceparent)) (traces ??= []).push(traceparent)
   }
-  return { record: encodePack(pack.finish(), own), requestId: own }
+  const record = encodePack(pack.finish(), own)
+  return { record: traces === undefined ? record : { ...record, traces }, requestId: own }
 }
 
 /** Not less than the bytes of the mutation in a pack, as far as PACK_BYTES_TARGET and the bound of a record need it. */

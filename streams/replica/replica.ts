@@ -278,6 +278,7 @@ export class Replica {
     if (effects.length > 0) await this.#write(state, work, effects, records)
     const run = { commands, effects, live, seconds: seconds() - began }
     countApplied(this.#telemetry.meters, this.keyspace, run)
+    this.#telemetry.tracing?.applied(this, records, run)
     this.evidence.take(this.#state, commands.slice(0, effects.length), effects, this.status === 'live')
     if (tooNew !== undefined)
       throw new TidemarkError(

@@ -64,6 +64,7 @@ export const METRICS = {
   'connected': gauge('none', '', '1 while the membership knows this node and the map of the cluster has it'),
   'troubles': count('event', '', 'faults outside that began and are tried again; the log has a line for each'),
   'telemetry.errors': count('error', '', 'sends to the Datadog agent that failed; what they carried is lost, the node goes on'),
+  'traces.spans': count('event', 'result', 'spans of traces by what became of them: sent, failed (the receiver did not take them), dropped (too many waited for it)'),
   // Calls (rate, errors, duration), operations of a Pipeline as `Pipeline/Put` and so on.
   'grpc.requests': count('request', 'method code', 'gRPC calls and operations of Pipeline streams that ended'),
   'grpc.requests.in_flight': gauge('request', 'method', 'those that have not ended, streams included'),

@@ -43,6 +43,7 @@ export const READINGS: Readings = {
   connected: ({ vitals }) => flag(vitals?.connected),
   troubles: ({ totals }) => one(totals.counts.troubles),
   'telemetry.errors': ({ telemetry }) => one(telemetry.errors),
+  'traces.spans': ({ totals }) => tally('result', totals.tallies['traces.spans']),
 
   'grpc.requests': ({ meters }) =>
     [...meters.values()].flatMap(({ method, ended }) =>

@@ -26,6 +26,15 @@ export function withPartitions(mark: Metadata, partitions: readonly Partition[] 
   return metadata
 }
 
+/** The mark, with the trace of the first of many reads that go together. */
+export function withTrace(mark: Metadata, traces: ReadonlyMap<unknown, string> | undefined): Metadata {
+  const [traceparent] = traces?.values() ?? []
+  if (traceparent === undefined) return mark
+  const metadata = mark.clone()
+  metadata.set('traceparent', traceparent)
+  return metadata
+}
+
 /** Undefined where another node names none, or a client has sent the request. */
 export function forwardedPartitions(call: { readonly metadata: Metadata }): Partition[] | undefined {
   const [text] = isForwarded(call) ? call.metadata.get(PARTITIONS_HEADER) : []

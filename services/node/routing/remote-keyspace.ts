@@ -39,6 +39,7 @@ import {
   watchEventOf,
   watchMessageOf,
 } from './answers.ts'
+import { withTrace } from './hop.ts'
 import type { Peer, PeerStream } from './peer.ts'
 import { readOperation, readResultOf, writeOperation, writeResultOf } from './operations.ts'
 import {
@@ -80,14 +81,16 @@ export class RemoteKeyspace implements Rows {
 
   async get(key: Uint8Array, freshness: Freshness): Promise<ReadResult> {
     if (freshness.asOf !== undefined) return this.#getOnce(key, undefined, freshness)
-    const { consistency, token, deadline } = freshness
+    const { consistency, token, deadline, traces } = freshness
     const fields = {
       keyspace: this.#name,
       consistency: consistencyNumber(consistency),
       token,
       durability: durabilityNumber(undefined),
     }
-    return readResultOf(await this.#peer.submit(fields, readOperation(key), deadline), key)
+    const operation = readOperation(key)
+    operation.traceparent = traces?.get(key) ?? ''
+    return readResultOf(await this.#peer.submit(fields, operation, deadline), key)
   }
 
   // ---- reading ----
@@ -133,7 +136,8 @@ export class RemoteKeyspace implements Rows {
   async #batch(keys: readonly Uint8Array[], freshness: Freshness): Promise<BatchReadResult> {
     const request = { keyspace: this.#name, keys: keys.map(asBuffer), ...readFields(freshness) }
     const answer = await this.#peer.rows<BatchGetResponse>(
-      (client, metadata, call, done) => client.batchGet(request, metadata, call, done),
+      (client, metadata, call, done) =>
+        client.batchGet(request, withTrace(metadata, freshness.traces), call, done),
       freshness.deadline,
     )
     // The rows found come in the order of the keys; missing ones are left out.

@@ -17,24 +17,34 @@ export async function echoCeiling(figures: Figures, { ms }: Settings): Promise<v
   const server = fork(fileURLToPath(import.meta.url), ['serve'])
   try {
     const [port] = (await once(server, 'message')) as [number]
-    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
-    const metadata = new Metadata()
-    const call = (): Promise<void> =>
-      new Promise((resolve, reject) => {
-        client.makeUnaryRequest(PATH, same, same, EMPTY, metadata, {}, (error: ServiceError | null) => {
-          if (error === null) resolve()
-          else reject(error)
-        })
-      })
+    const { call, close } = echoClient(port)
     await measure({ name: 'warm-up', ms: ms / 3, loops: UNARY_IN_FLIGHT }, call)
     figures.rate(ECHO, await measure({ name: ECHO, ms, loops: UNARY_IN_FLIGHT }, call))
-    client.close()
+    close()
   } finally {
     server.kill()
   }
 }
 
-function serve(): void {
+export function echoClient(port: number): { call(): Promise<void>; close(): void } {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+  const metadata = new Metadata()
+  return {
+    call: () =>
+      new Promise((resolve, reject) => {
+        client.makeUnaryRequest(PATH, same, same, EMPTY, metadata, {}, (error: ServiceError | null) => {
+          if (error === null) resolve()
+          else reject(error)
+        })
+      }),
+    close: () => {
+      client.close()
+    },
+  }
+}
+
+/** @returns the port */
+export function serveEcho(): Promise<number> {
   const server = new Server()
   const method = {
     path: PATH,
@@ -49,8 +59,14 @@ function serve(): void {
     { echo: method },
     { echo: (_: unknown, done: (error: null, bytes: Buffer) => void) => done(null, EMPTY) },
   )
-  server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, port) => process.send?.(port))
-  process.on('disconnect', () => process.exit())
+  return new Promise((resolve) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, port) => {
+      resolve(port)
+    })
+  })
 }
 
-if (process.argv[2] === 'serve' && process.send !== undefined) serve()
+if (process.argv[2] === 'serve' && process.send !== undefined) {
+  process.on('disconnect', () => process.exit())
+  process.send(await serveEcho())
+}

@@ -17,6 +17,24 @@ export async function kafkaCeiling(
   brokers: readonly string[],
   settings: Settings,
 ): Promise<void> {
+  const packs = await openPacks(brokers, settings.valueBytes)
+  try {
+    await measure({ name: 'warm-up', ms: settings.ms / 3, loops: 1 }, packs.send)
+    const plan = { name: 'packs', ms: settings.ms, loops: 1, weight: packs.mutations }
+    figures.rate('kafkajs packs, as mutations', await measure(plan, packs.send))
+  } finally {
+    await packs.close()
+  }
+}
+
+export interface Packs {
+  /** That one send has room for. */
+  readonly mutations: number
+  send(): Promise<unknown>
+  close(): Promise<void>
+}
+
+export async function openPacks(brokers: readonly string[], valueBytes: number): Promise<Packs> {
   const kafka = kafkaClient(brokers)
   const topic = `bench-ceiling-${randomBytes(4).toString('hex')}`
   const admin = kafka.admin()
@@ -28,17 +46,15 @@ export async function kafkaCeiling(
   await admin.connect()
   await admin.createTopics({ topics: [{ topic, numPartitions: PACKS }] })
   await producer.connect()
-  try {
-    const value = randomBytes(PACK_BYTES)
-    const messages = Array.from({ length: PACKS }, (_, partition) => ({ partition, value }))
-    const mutations = (PACKS * PACK_BYTES) / (20 + settings.valueBytes + 20)
-    const send = (): Promise<unknown> => producer.send({ topic, messages, acks: -1 })
-    await measure({ name: 'warm-up', ms: settings.ms / 3, loops: 1 }, send)
-    const measured = await measure({ name: 'packs', ms: settings.ms, loops: 1, weight: mutations }, send)
-    figures.rate('kafkajs packs, as mutations', measured)
-  } finally {
-    await producer.disconnect()
-    await admin.deleteTopics({ topics: [topic] })
-    await admin.disconnect()
+  const value = randomBytes(PACK_BYTES)
+  const messages = Array.from({ length: PACKS }, (_, partition) => ({ partition, value }))
+  return {
+    mutations: (PACKS * PACK_BYTES) / (20 + valueBytes + 20),
+    send: () => producer.send({ topic, messages, acks: -1 }),
+    async close() {
+      await producer.disconnect()
+      await admin.deleteTopics({ topics: [topic] })
+      await admin.disconnect()
+    },
   }
 }

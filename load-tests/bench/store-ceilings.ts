@@ -8,27 +8,19 @@ import { openStore } from '../../streams/store/rocksdb.ts'
 import type { Figures } from './figures.ts'
 import type { Settings } from './settings.ts'
 
-const BATCH_ROWS = 1000
-const GET_KEYS = 256
+export const BATCH_ROWS = 1000
+export const GET_KEYS = 256
 /** As large as the packs that the embedded log appends. */
 const SYNC_BYTES = 128 * 1024
 
 export async function storeCeilings(figures: Figures, { keys, valueBytes, ms }: Settings): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-bench-'))
   try {
-    const store = await openStore(join(folder, 'store'))
-    const next = source({ keys, valueBytes })
-    const putBatch = async (): Promise<void> => {
-      const batch = store.batch()
-      for (let row = 0; row < BATCH_ROWS; row += 1) batch.put(Buffer.from(next.key()), next.value())
-      store.write(batch)
-    }
+    const store = await openRaw(join(folder, 'store'), { keys, valueBytes })
     const plan = { ms: Infinity, loops: 1, weight: BATCH_ROWS, calls: Math.ceil(keys / BATCH_ROWS) }
-    figures.rate('RocksDB put', await measure({ ...plan, name: 'put' }, putBatch))
-    const getMany = async (): Promise<void> => {
-      store.getMany(next.keys(GET_KEYS).map((key) => Buffer.from(key)))
-    }
-    figures.rate('RocksDB getMany', await measure({ name: 'get', ms, loops: 1, weight: GET_KEYS }, getMany))
+    figures.rate('RocksDB put', await measure({ ...plan, name: 'put' }, store.putBatch))
+    const gets = { name: 'get', ms, loops: 1, weight: GET_KEYS }
+    figures.rate('RocksDB getMany', await measure(gets, store.getMany))
     await store.close()
 
     const file = await open(join(folder, 'sync'), 'w')
@@ -44,5 +36,32 @@ export async function storeCeilings(figures: Figures, { keys, valueBytes, ms }: 
     await file.close()
   } finally {
     await rm(folder, { recursive: true })
+  }
+}
+
+export interface RawStore {
+  /** Writes BATCH_ROWS rows in one batch. */
+  putBatch(): Promise<void>
+  /** Reads GET_KEYS rows. */
+  getMany(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function openRaw(
+  folder: string,
+  rows: { readonly keys: number; readonly valueBytes: number },
+): Promise<RawStore> {
+  const store = await openStore(folder)
+  const next = source(rows)
+  return {
+    async putBatch() {
+      const batch = store.batch()
+      for (let row = 0; row < BATCH_ROWS; row += 1) batch.put(Buffer.from(next.key()), next.value())
+      store.write(batch)
+    },
+    async getMany() {
+      store.getMany(next.keys(GET_KEYS).map((key) => Buffer.from(key)))
+    },
+    close: () => store.close(),
   }
 }

@@ -385,6 +385,13 @@ export const CLIENT_RECEIVE_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 export const CLIENT_CONNECTIONS_MAX = 64
 /** Nodes that one client talks to; what lives on further ones is reached through these. */
 export const CLIENT_NODES_MAX = 256
+/**
+ * Milliseconds without a sign of life after which a client, and a node that asks another, pings a connection with calls on it, and that
+ * it waits for the answer. Who stands still for some seconds is slow, not gone: single operations do not wait for that (CLIENT_PATIENCE_MS),
+ * and a watch or scan that is cut off begins again.
+ */
+export const CLIENT_PING_MS = 5000
+export const CLIENT_PING_TIMEOUT_MS = 10_000
 /** Milliseconds that operations wait for a connection to one node before they go to another that could do them. */
 export const CLIENT_CONNECT_MS_MAX = 1000
 /** Milliseconds that the first operations of a client wait for the map once it is connected; then they go to that node. */

@@ -23,6 +23,8 @@ import {
   CALLS_PER_CONNECTION_MAX,
   CLIENT_BACKOFF_MS,
   CLIENT_BACKOFF_MS_MAX,
+  CLIENT_PING_MS,
+  CLIENT_PING_TIMEOUT_MS,
   CLIENT_RECEIVE_BYTES_MAX,
   MESSAGE_BYTES_MAX,
   PEER_SUSPECT_MS,
@@ -39,9 +41,8 @@ const CHANNEL_OPTIONS = {
   // A peer that restarts is found again soon: gRPC's own default rests up to two minutes.
   'grpc.initial_reconnect_backoff_ms': CLIENT_BACKOFF_MS,
   'grpc.max_reconnect_backoff_ms': CLIENT_BACKOFF_MS_MAX,
-  // A way that was cut in silence is given up while most calls on it (10 s) still have the time to be answered by another node.
-  'grpc.keepalive_time_ms': 3_000,
-  'grpc.keepalive_timeout_ms': 3_000,
+  'grpc.keepalive_time_ms': CLIENT_PING_MS,
+  'grpc.keepalive_timeout_ms': CLIENT_PING_TIMEOUT_MS,
   'grpc.use_local_subchannel_pool': 1,
 }
 

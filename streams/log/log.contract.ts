@@ -401,6 +401,13 @@ export function logContract(name: string, makeLog: () => Promise<LogUnderTest>):
         reader.close()
       })
 
+      it('refuses to trim past the end with TOKEN_BEYOND_LOG', async () => {
+        const topic = await create()
+        await append(topic.topic, 0, numbered(3))
+        expect(await reasonOf(log.trim(topic.topic, p0, offset(4)))).to.equal('TOKEN_BEYOND_LOG')
+        expect(await log.offsets(topic.topic, p0)).to.deep.equal({ start: 0, end: 3 })
+      })
+
       it('refuses an offset past the end with LOG_TRUNCATED', async () => {
         const topic = await create()
         await append(topic.topic, 0, numbered(3))

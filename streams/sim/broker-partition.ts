@@ -55,23 +55,24 @@ export class BrokerPartition {
     this.#ends = new Map(brokers.map((broker) => [broker, 0]))
   }
 
-  get #logEnd(): number {
+  /** The offset of the next append, acknowledged or not. */
+  get logEnd(): number {
     return this.start + this.#entries.length
   }
 
   /** @returns the first offset; undefined when nobody can take it */
   append(records: readonly (NewRecord | undefined)[], time: LogTime): number | undefined {
     if (this.leader === undefined || this.inSync.size < this.#minInSync) return undefined
-    const first = this.#logEnd
+    const first = this.logEnd
     for (const record of records) {
-      const at = this.#logEnd
+      const at = this.logEnd
       const stored =
         record === undefined
           ? undefined
           : { offset: offset(at), time, key: record.key, value: record.value, headers: record.headers }
       this.#entries.push({ epoch: this.epoch, record: stored })
     }
-    this.#ends.set(this.leader, this.#logEnd)
+    this.#ends.set(this.leader, this.logEnd)
     this.#advance()
     return first
   }
@@ -85,7 +86,7 @@ export class BrokerPartition {
   /** A follower copies all that the leader has. */
   replicate(broker: number): void {
     if (this.leader === undefined || broker === this.leader) return
-    this.#ends.set(broker, this.#logEnd)
+    this.#ends.set(broker, this.logEnd)
     this.inSync.add(broker)
     this.#advance()
   }
@@ -102,7 +103,7 @@ export class BrokerPartition {
     if (this.leader === undefined) return []
     return this.brokers.filter(
       (broker) =>
-        broker !== this.leader && (this.#ends.get(broker) !== this.#logEnd || !this.inSync.has(broker)),
+        broker !== this.leader && (this.#ends.get(broker) !== this.logEnd || !this.inSync.has(broker)),
     )
   }
 
@@ -139,7 +140,7 @@ export class BrokerPartition {
 
   #advance(): void {
     if (this.leader === undefined) return
-    let end = this.#logEnd
+    let end = this.logEnd
     for (const broker of this.inSync) end = Math.min(end, must(this.#ends.get(broker), 'the end of a broker'))
     if (end <= this.end) return
     this.end = end
@@ -170,7 +171,7 @@ export class BrokerPartition {
 
   /** Whether a reader that stands at `position`, and read a record of `epoch` last, has read what is not there. */
   truncatedFor(position: number, epoch: number): boolean {
-    if (position > this.#logEnd) return true
+    if (position > this.logEnd) return true
     if (epoch < 0) return false
     const last = this.#entries[position - this.start - 1]
     return last !== undefined && last.epoch !== epoch

@@ -49,6 +49,14 @@ export class SimulatedDisk {
     return lost
   }
 
+  /** Loses the last batch alone. @returns whether there is one that is not synced */
+  loseLast(): boolean {
+    const image = this.#unsynced.pop()
+    if (image === undefined) return false
+    this.#memory = { ...image, damaged: this.#memory.damaged }
+    return true
+  }
+
   /** Some entries that lie together cannot be read from now on. @returns how many */
   damage(random: Prng): number {
     const { chunks, damaged } = this.#memory

@@ -31,6 +31,8 @@ export class SimulatedKafka {
   readonly down = new Set<number>()
   /** How far the clock of each broker is off, milliseconds. */
   readonly skew = new Map<number, number>()
+  /** Where the times of records are those of another log: the time of the next one. */
+  stamps: ((partition: BrokerPartition) => number | undefined) | undefined
   /** Every topic that there ever was, in the order of creation. */
   readonly all: Topic[] = []
   readonly #world: World
@@ -113,6 +115,8 @@ export class SimulatedKafka {
 
   /** What the clock of the partition's leader says. */
   timeOf(partition: BrokerPartition): number {
+    const stamp = this.stamps?.(partition)
+    if (stamp !== undefined) return stamp
     return this.#world.now + (this.skew.get(partition.leader ?? -1) ?? 0)
   }
 

@@ -6,6 +6,7 @@ import { TidemarkError } from '../../core/errors.ts'
 import { APPEND_BYTES_MAX, KAFKA_ADMIN_MS, KAFKA_RETRY_MS, VALUE_BYTES_MAX } from '../../core/limits.ts'
 import { partition, type Offset, type Partition } from '../../core/types.ts'
 import { failpoint } from '../../failpoint.ts'
+import { checkTrim } from '../embedded/refusals.ts'
 import type { TopicDescription, TopicSettings } from '../log.ts'
 import { createChannels } from './channels.ts'
 import type { AdminBroker, Channel, Transport } from './client.ts'
@@ -184,6 +185,8 @@ export function createTopics(transport: Transport, view: ClusterView, offsets: O
         await channel.admin((broker) => failpoint('kafka.trim', () => broker.deleteRecords({ topics })))
       } catch (caught) {
         await view.refresh([topic])
+        if (codeOf(caught) === 'OFFSET_OUT_OF_RANGE')
+          checkTrim(`partition ${place} of ${topic}`, before, await offsets.of(topic, place))
         throw asUnavailable(caught, `Partition ${place} of topic ${topic} cannot be trimmed to ${before}`)
       }
     },

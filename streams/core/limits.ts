@@ -146,6 +146,8 @@ export const APPEND_ACK_MS = 3000
  * holds up the partitions of the others no longer than that.
  */
 export const APPEND_FREE_MS = 100
+/** Milliseconds between two looks whether the leader that an append waits for has been replaced. */
+export const APPEND_LOOK_MS = 100
 /** Appends that one node has in flight: while one waits for the disk of a broker, the next is encoded. */
 export const APPEND_LANES = 2
 

@@ -6,6 +6,7 @@ import { must } from '../../../streams/core/assert.ts'
 import { keyOfRange } from '../../../streams/core/bytes.ts'
 import { checkKey, checkMutation } from '../../../streams/core/checks.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
+import { ROUTE_ATTEMPT_MS } from '../../../streams/core/limits.ts'
 import type { Mutation, Row } from '../../../streams/core/mutation.ts'
 import { type Offset, type Partition, partition as partitionAt } from '../../../streams/core/types.ts'
 import type {
@@ -219,10 +220,14 @@ export class RoutedKeyspace implements Keyspace {
     if (routes.alone) return this.local.getMany(keys, freshness)
     let tried: readonly string[] = []
     if (routes.allHere) {
+      const soon = Date.now() + ROUTE_ATTEMPT_MS
+      const cut = soon < freshness.deadline
       try {
-        return await this.local.getMany(keys, freshness)
+        // This node may be cut off from the log, and could only wait.
+        return await this.local.getMany(keys, cut ? { ...freshness, deadline: soon } : freshness)
       } catch (caught) {
-        if (!answersElsewhere(TidemarkError.from(caught), this.#places.own, true)) throw caught
+        const error = TidemarkError.from(caught)
+        if (!(cut && wasLate(error)) && !answersElsewhere(error, this.#places.own, true)) throw caught
         tried = [this.#places.own.nodeId]
       }
     }

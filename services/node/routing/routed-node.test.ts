@@ -127,6 +127,26 @@ describe('a routed node', () => {
       expect(cluster.at(1).local.written.map(({ requestId }) => requestId)).to.deep.equal(['mine/7'])
     })
 
+    it('asks others for many rows when its own replicas only wait, and leaves time for that', async () => {
+      cluster.place([
+        [0, 1],
+        [0, 1],
+        [0, 2],
+        [0, 2],
+      ])
+      const { local } = cluster.at(0)
+      const late = new TidemarkError('DEADLINE_EXCEEDED', 'it waited for the log')
+      local.keyspace('default').getMany = async (_, { deadline }) => {
+        await new Promise((resolve) => setTimeout(resolve, deadline - Date.now()))
+        throw late
+      }
+      const began = Date.now()
+      expect((await a.getMany([keyIn(a, 0), keyIn(a, 2)], inTime(10_000))).rows).to.have.length(2)
+      expect(Date.now() - began).to.be.within(ROUTE_ATTEMPT_MS - 50, 2 * ROUTE_ATTEMPT_MS)
+      // Where there is no time for that it has all there is.
+      expect((await failure(a.getMany([keyIn(a, 0)], inTime(100)))).reason).to.equal('DEADLINE_EXCEEDED')
+    })
+
     it('asks others in place of its own replica when that has stopped', async () => {
       const key = keyIn(a, 0)
       cluster.at(0).local.failure = new TidemarkError('PARTITION_STOPPED', 'the log is trimmed')

@@ -56,6 +56,8 @@ class Brokers {
   readonly asked: string[] = []
   /** What each broker answers; without an entry it appends. */
   readonly answers = new Map<number, Answer>()
+  /** Who leads a partition now, where it is not the broker from above. */
+  readonly moved = new Map<number, number>()
   /** Brokers that refuse connections. */
   readonly dead = new Set<number>()
   #producers = 100
@@ -67,7 +69,7 @@ class Brokers {
     brokers: new Map([1, 2, 3].map((nodeId) => [nodeId, { nodeId, host: `broker-${nodeId}`, port: 1 }])),
     leader: (_topic: string, place: number) => ({
       partition: place,
-      leader: 1 + (place % 3),
+      leader: this.moved.get(place) ?? 1 + (place % 3),
       leaderEpoch: 1,
       replicas: [1, 2, 3],
     }),
@@ -189,6 +191,24 @@ describe('an append lane', () => {
     answer(0)
     await hanging
     expect(told).to.include('1: 0')
+  })
+
+  it('gives what a leader holds on to to the one that replaced it, at once, with the same sequence', async () => {
+    await append(part(1))
+    brokers.answers.set(2, () => new Promise(() => undefined))
+    const began = performance.now()
+    const hanging = append(part(1))
+    while (brokers.sent.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    brokers.moved.set(1, 3)
+    await hanging
+    expect(performance.now() - began).to.be.lessThan(2000)
+    expect(told).to.include('1: 1')
+    const sent = brokers.sent.filter((one) => one.partition === 1).slice(1)
+    expect(sent.map(({ broker, sequence }) => [broker, sequence])).to.deep.equal([
+      [2, 1],
+      [3, 1],
+    ])
+    expect(new Set(sent.map(({ producer }) => producer)).size).to.equal(1)
   })
 
   it('is free before long also when it has asked no other leader than the one that hangs', async () => {

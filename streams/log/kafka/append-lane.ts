@@ -5,14 +5,16 @@
  *
  * A part that failed in a way that leaves open whether it was appended goes out again with the same producer and sequence: the
  * broker knows it and answers with the offset that it has. With one request in flight for each partition, this cannot
- * reorder or lose. When the retries are spent, or the broker has forgotten the producer, its session is retired: the
- * sequences are never used for other records. (kafkajs' own producer breaks that rule when sends overlap.)
+ * reorder or lose. (One that was left with a leader that was replaced cannot be committed any more.) When the retries are spent, or
+ * the broker has forgotten the producer, its session is retired: the sequences are never used for other records. (kafkajs' own producer
+ * breaks that rule when sends overlap.)
  */
 import { assert, must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
 import {
   APPEND_ACK_MS,
   APPEND_FREE_MS,
+  APPEND_LOOK_MS,
   APPEND_RECORDS_MAX,
   APPEND_RETRIES_MAX,
   APPEND_RETRY_MS,
@@ -109,6 +111,29 @@ export function createAppendLane(
     return undefined
   }
 
+  /**
+   * A leader that is cut off and was replaced holds on to what it cannot commit any more: who is heard of as its successor gets it
+   * at once, in place of waiting for an answer that says nothing. @throws LOG_UNAVAILABLE
+   */
+  const whileLeading = async <T>(
+    nodeId: number,
+    sending: readonly Sending[],
+    ask: () => Promise<T>,
+  ): Promise<T> => {
+    let looks: NodeJS.Timeout | undefined
+    const replaced = new Promise<never>((_, reject) => {
+      looks = setInterval(() => {
+        if (sending.every((one) => leaderOf(one) === nodeId || leaderOf(one) < 0)) return
+        reject(new TidemarkError('LOG_UNAVAILABLE', `Broker ${nodeId} was replaced as leader.`))
+      }, APPEND_LOOK_MS)
+    })
+    try {
+      return await Promise.race([ask(), replaced])
+    } finally {
+      clearInterval(looks)
+    }
+  }
+
   /** One request to one leader. @returns what is still to be sent. */
   const send = async (nodeId: number, sending: readonly Sending[], settle: Settle): Promise<Sending[]> => {
     const channel = channels.of(view.brokers.get(nodeId))
@@ -118,8 +143,10 @@ export function createAppendLane(
       partition: part.partition,
       batch: must(batch, 'the batch'),
     }))
-    const answers = await failpoint('kafka.produce', () =>
-      channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS),
+    const answers = await whileLeading(nodeId, sending, () =>
+      failpoint('kafka.produce', () =>
+        channel.call(produceCall(parts, APPEND_ACK_MS), APPEND_ACK_MS + KAFKA_REQUEST_MS),
+      ),
     )
     const byName = new Map(answers.map((answer) => [`${answer.topic}/${answer.partition}`, answer]))
     return sending.filter((one) => {

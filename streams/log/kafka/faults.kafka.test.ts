@@ -47,6 +47,9 @@ async function failureOf(work: () => Promise<unknown>): Promise<TidemarkError> {
   }
 }
 
+/** Milliseconds that the controller waits at least for a broker that is silent before it names other leaders. */
+const TAKEN_OVER_MS = 3000
+
 describe('faults under the log on Kafka', function () {
   this.timeout(120_000)
   withJava()
@@ -311,6 +314,7 @@ describe('faults under the log on Kafka', function () {
     while (told.length < places.length) await new Promise((resolve) => setImmediate(resolve))
 
     const asleep = must(must(cluster.brokers[1], 'a broker').pid, 'its process')
+    const since = performance.now()
     process.kill(asleep, 'SIGSTOP')
     told.length = 0
     await appendTo(places)
@@ -318,8 +322,9 @@ describe('faults under the log on Kafka', function () {
     // The three partitions of the lane have three leaders: one of them is asleep.
     const living = [...told]
     await appendTo(living.map(partition))
-    // Later the others may have taken over from the one that is asleep.
-    expect(told.filter((place) => !living.includes(place))).to.deep.equal([])
+    // Later the others take over from the one that is asleep, and get what it holds on to.
+    if (performance.now() - since < TAKEN_OVER_MS)
+      expect(told.filter((place) => !living.includes(place))).to.deep.equal([])
     for (let round = 0; round < 20; round++) await appendTo(living.map(partition))
     process.kill(asleep, 'SIGCONT')
     while (new Set(told).size < places.length) await new Promise((resolve) => setImmediate(resolve))

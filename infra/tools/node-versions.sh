@@ -35,7 +35,7 @@ for version in "${versions[@]:-24}"; do
   fi
   echo "Node $("$node" --version)"
   if [ $# -gt 0 ]; then
-    "$node" node_modules/mocha/bin/mocha.js --no-config --no-package --timeout 20000 \
+    "$node" node_modules/mocha/bin/mocha.js --no-config --no-package --timeout 60000 \
       --reporter infra/ci-reporter.cjs "$@" </dev/null || failed=1
     continue
   fi

@@ -8,7 +8,7 @@ import { expect } from 'chai'
 import { CLI } from './run.fake.ts'
 
 describe('TIDEMARK_FAILPOINT', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
   let directory: string
   beforeEach(async () => (directory = await mkdtemp(join(tmpdir(), 'tidemark-failpoint-'))))
   afterEach(() => rm(directory, { recursive: true, force: true }))

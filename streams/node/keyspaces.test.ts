@@ -126,7 +126,7 @@ describe('keyspaces of a cluster', () => {
   })
 
   it('are set up by a leader where a stranger made the topic', async function () {
-    this.timeout(20_000)
+    this.timeout(120_000)
     await startAll('n1', 'n2')
     await cluster.log.createTopic(ORDERS, { partitions: 2, valueBytesMax: 1024, replication: 1 })
     await until(() => isAtRest(cluster, 2, ORDERS), 'it is found')

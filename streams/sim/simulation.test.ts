@@ -8,7 +8,7 @@ const SEEDS = 100
 
 describe('a simulated cluster', () => {
   it('is the same run for the same seed, line by line', async function () {
-    this.timeout(20_000)
+    this.timeout(120_000)
     for (const seed of [2, 3]) {
       const first = await simulate({ seed, keepTrace: true })
       const second = await simulate({ seed, keepTrace: true })

@@ -130,7 +130,7 @@ describe('RocksDB store', () => {
 
   describe('on a full disk', () => {
     it('refuses writes with DISK_FULL, writes nothing of them, reads on, and resumes when there is room', async function () {
-      this.timeout(40_000)
+      this.timeout(120_000)
       const mounted = mountTmpfs(this, newDirectory(), '24m')
       const ballast = join(mounted, 'ballast')
       let store: SyncableStore | undefined

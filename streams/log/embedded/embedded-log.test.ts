@@ -276,7 +276,7 @@ describe('embedded log', () => {
 
   describe('on a full disk', () => {
     it('refuses appends with DISK_FULL, appends nothing of them, reads on, and resumes when there is room', async function () {
-      this.timeout(40_000)
+      this.timeout(120_000)
       const mounted = `${directory}-full`
       const size = ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', mounted]
       if (!run('mkdir', mounted) || !run('mount', ...size)) {

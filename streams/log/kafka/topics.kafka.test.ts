@@ -26,7 +26,7 @@ async function failureOf(work: Promise<unknown>): Promise<TidemarkError> {
 }
 
 describe('topics of the log on Kafka', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
   const kafka = withKafka()
   let log: Log
   let admin: Admin

@@ -19,7 +19,7 @@ import type { NodeOptions } from './options.ts'
 export const soon = (): number => Date.now() + 10_000
 
 /** Waits until it holds. */
-export async function until(holds: () => boolean, what: string, withinMs = 15_000): Promise<void> {
+export async function until(holds: () => boolean, what: string, withinMs = 45_000): Promise<void> {
   const end = Date.now() + withinMs
   while (!holds()) {
     if (Date.now() > end) throw new Error(`it did not come to pass: ${what}`)

@@ -49,7 +49,7 @@ export async function openTestNode(): Promise<TestNode> {
   const clock: Clock = {
     ...systemClock,
     now: () => Date.now() + shift + set,
-    elapsed: () => performance.now() + shift,
+    elapsed: () => Math.floor(performance.now()) + shift,
   }
   const open = async (): Promise<TidemarkNode> => {
     const node = await openNode({

@@ -3,6 +3,7 @@
  * async function from a request to a response; what it throws becomes the status of the call. Nothing here allocates
  * more than it must: unary calls are the narrowest way through the node.
  */
+import type { EventEmitter } from 'node:events'
 import {
   type Metadata,
   type ServerUnaryCall,
@@ -167,7 +168,7 @@ export function deadlineOf(call: { getDeadline(): Date | number }): number {
 }
 
 /** Resolves when the stream takes more, or is gone. */
-export function writable(call: ServerWritableStream<unknown, unknown>): Promise<void> {
+export function writable(call: EventEmitter): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       call.off('drain', done)

@@ -1,6 +1,7 @@
 /** Operations of a frame, to the face and back as results. */
 import { asBuffer } from '../../streams/core/bytes.ts'
 import type { TidemarkError } from '../../streams/core/errors.ts'
+import { PIPELINE_FRAME_BYTES } from '../../streams/core/limits.ts'
 import type { Mutation, Row } from '../../streams/core/mutation.ts'
 import type { Partition } from '../../streams/core/types.ts'
 import type { Keyspace, Provenance, WriteResult } from '../../streams/face.ts'
@@ -11,7 +12,7 @@ import {
   type PipelineResult,
   type TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
-import { newResult } from '../pipeline-codec.ts'
+import { newResult, resultSizeAbout } from '../pipeline-codec.ts'
 import { consistencyMessage, rejectionText } from './messages.ts'
 import { toDelete, toIncrement, toPut } from './mutations.ts'
 import { transactResults } from './transact.ts'
@@ -101,6 +102,18 @@ export function writeResult(
     result.results = transactResults(transaction, outcome.succeeded, written.reads, partition)
   }
   return result
+}
+
+/** How many of them, from the first on, fit a frame. */
+export function resultsOfFrame(results: readonly PipelineResult[]): number {
+  let bytes = 0
+  let count = 0
+  for (const result of results) {
+    if (bytes >= PIPELINE_FRAME_BYTES) break
+    bytes += resultSizeAbout(result)
+    count += 1
+  }
+  return count
 }
 
 /** @param detailed - with its metadata */

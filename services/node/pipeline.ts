@@ -16,7 +16,6 @@ import { TidemarkError, isReason } from '../../streams/core/errors.ts'
 import {
   CALL_DEADLINE_MS,
   PIPELINE_BYTES_IN_FLIGHT_MAX,
-  PIPELINE_FRAME_BYTES,
   PIPELINE_IN_FLIGHT_MAX,
   PIPELINE_READS_TOGETHER_MAX,
 } from '../../streams/core/limits.ts'
@@ -28,6 +27,7 @@ import type {
   SettleWrite,
   TidemarkNode,
   WriteOptions,
+  WriteResult,
 } from '../../streams/face.ts'
 import {
   KeyValueServiceService as methods,
@@ -35,11 +35,11 @@ import {
   type PipelineRequest,
   type PipelineResponse,
   type PipelineResult,
+  type TransactRequest,
 } from '../../proto/generated/tidemark/v1/key_value_service.ts'
 import { PipelineOperationKind as Kind } from '../../proto/generated/tidemark/v1/key_value_service.ts'
-import { resultSizeAbout } from '../pipeline-codec.ts'
 import { type CallMeter, callBegan, callEnded } from './call-meter.ts'
-import { type Decoded, type HandlerOf, type Serving, meterOf, nodeFor } from './calls.ts'
+import { type Decoded, type HandlerOf, type Serving, meterOf, nodeFor, writable } from './calls.ts'
 import type { keyValueDefinition } from './definitions.ts'
 import {
   byPartition,
@@ -47,6 +47,7 @@ import {
   failure,
   readResult,
   requestIdOf,
+  resultsOfFrame,
   toMutation,
   writeResult,
 } from './pipeline-operations.ts'
@@ -92,6 +93,8 @@ interface Frame {
   readonly session: string
   /** Results carry details. */
   readonly detailed: boolean
+  /** By kind of operation. */
+  readonly asked: Asked[]
 }
 
 class PipelineStream {
@@ -221,6 +224,7 @@ class PipelineStream {
         options: { durability: checkDurability(request.durability), deadline },
         session: request.session,
         detailed: request.details,
+        asked: [],
       }
     } catch (caught) {
       return TidemarkError.from(caught)
@@ -228,32 +232,51 @@ class PipelineStream {
   }
 
   #write(frame: Frame, operation: PipelineOperation): void {
-    const { keyspace, options, detailed, began } = frame
-    const id = operation.id
-    const asked: Asked = { meter: this.#meterOf(operation), began, detailed }
     const requestId = requestIdOf(frame.session, operation)
     const traceparent = isTraceparent(operation.traceparent) ? operation.traceparent : this.#traceparent
-    if (operation.kind !== Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
-      keyspace.submit(toMutation(operation, requestId, traceparent), options, (written) => {
-        if (written instanceof TidemarkError) this.#fail(id, asked, written)
-        else this.#answer(writeResult(id, written, undefined, detailed), asked)
-      })
+    if (operation.kind === Kind.PIPELINE_OPERATION_KIND_TRANSACT) {
+      this.#transact(frame, operation, requestId, traceparent)
       return
     }
-    const request = operation.transaction
-    if (request === undefined) throw refuseField('transaction', 'it is missing')
-    const { mutation, reads } = toTransaction(keyspace, request, requestId, traceparent)
+    const mutation = toMutation(operation, requestId, traceparent)
+    const { id } = operation
+    const asked = this.#asked(frame, operation)
+    frame.keyspace.submit(mutation, frame.options, (written) => {
+      this.#settleWrite(id, asked, written, undefined)
+    })
+  }
+
+  // On its own: what its closure needs, that of every put would carry.
+  #transact(frame: Frame, operation: PipelineOperation, requestId: string, traceparent: string): void {
+    const { id, transaction } = operation
+    if (transaction === undefined) throw refuseField('transaction', 'it is missing')
+    const { mutation, reads } = toTransaction(frame.keyspace, transaction, requestId, traceparent)
+    const asked = this.#asked(frame, operation)
     const settle: SettleWrite = (written) => {
-      if (written instanceof TidemarkError) this.#fail(id, asked, written)
-      else this.#answer(writeResult(id, written, request, detailed), asked)
+      this.#settleWrite(id, asked, written, transaction)
     }
-    keyspace.submit(mutation, options, settle, reads)
+    frame.keyspace.submit(mutation, frame.options, settle, reads)
+  }
+
+  #settleWrite(
+    id: number,
+    asked: Asked,
+    written: WriteResult | TidemarkError,
+    transaction: TransactRequest | undefined,
+  ): void {
+    if (written instanceof TidemarkError) this.#fail(id, asked, written)
+    else this.#answer(writeResult(id, written, transaction, asked.detailed), asked)
+  }
+
+  /** One for all operations of a kind in the frame. */
+  #asked({ asked, began, detailed }: Frame, operation: PipelineOperation): Asked {
+    return (asked[operation.kind] ??= { meter: this.#meterOf(operation), began, detailed })
   }
 
   /** The reads of a frame, so many together that neither a turn of the event loop nor their values grow large. */
   async #readAll(frame: Frame, operations: readonly PipelineOperation[]): Promise<void> {
     for (let from = 0; from < operations.length && !this.#gone; from += PIPELINE_READS_TOGETHER_MAX) {
-      if (from > 0 && this.#blocked) await this.#unblocked()
+      if (from > 0 && this.#blocked) await writable(this.#call)
       await this.#read(frame, operations.slice(from, from + PIPELINE_READS_TOGETHER_MAX), true)
     }
   }
@@ -323,7 +346,7 @@ class PipelineStream {
 
   #flush(): void {
     while (this.#results.length > 0 && !this.#blocked && !this.#gone) {
-      const results = this.#cut()
+      const results = this.#results.splice(0, resultsOfFrame(this.#results))
       this.#inFlight -= results.length
       for (const result of results) this.#bytesInFlight -= result.value.length
       const { logIdentity, nodeId } = this.#serving.node.description
@@ -339,35 +362,6 @@ class PipelineStream {
       this.#askLater = undefined
       ask()
     }
-  }
-
-  /** The next results that fit a frame. */
-  #cut(): PipelineResult[] {
-    const all = this.#results
-    let bytes = 0
-    let count = 0
-    while (count < all.length && bytes < PIPELINE_FRAME_BYTES) {
-      const result = all[count]
-      if (result !== undefined) bytes += resultSizeAbout(result)
-      count += 1
-    }
-    if (count === all.length) {
-      this.#results = []
-      return all
-    }
-    return all.splice(0, count)
-  }
-
-  #unblocked(): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#call.off('drain', done)
-        this.#call.off('close', done)
-        resolve()
-      }
-      this.#call.on('drain', done)
-      this.#call.on('close', done)
-    })
   }
 
   /** Reads no further frame; ends once all that was begun is answered. */

@@ -91,11 +91,7 @@ function perform(context: Context, command: Command): void {
       outcomes.push(performStep(context, command.step))
       return
     case 'txn':
-      outcomes.push(
-        deduplicated(context, command.mutation.requestId, () =>
-          performTransaction(context, command.mutation),
-        ),
-      )
+      outcomes.push(performTransaction(context, command.mutation))
       return
     case 'pack':
       performPack(context, command.steps, command.requestId)
@@ -157,15 +153,12 @@ function liveRow(context: Context, key: Uint8Array): StoredRow | undefined {
 
 // ---- request ids ----
 
-/** Performs the mutation unless its request id has been seen; remembers what became of it. */
-function deduplicated(context: Context, requestId: string | undefined, mutate: () => Outcome): Outcome {
-  if (requestId === undefined) return mutate()
+/** What became of the first record with this request id; undefined when there was none. */
+function recalled(context: Context, requestId: string): Outcome | undefined {
   const seen = lookUp(context, requestId)
   if (seen === 'forgotten') return rejection(context, 'REQUEST_ID_FORGOTTEN')
   if (seen !== 'new') return { ...seen, duplicate: true }
-  const outcome = mutate()
-  rememberOutcome(context, requestId, outcome)
-  return outcome
+  return undefined
 }
 
 function lookUp(context: Context, requestId: string): Outcome | 'forgotten' | 'new' {
@@ -174,7 +167,8 @@ function lookUp(context: Context, requestId: string): Outcome | 'forgotten' | 'n
   return known === undefined ? 'new' : recall(known, sequence)
 }
 
-function rememberOutcome(context: Context, requestId: string, outcome: Outcome): void {
+/** @returns the outcome */
+function rememberOutcome(context: Context, requestId: string, outcome: Outcome): Outcome {
   const { state, work } = context
   const { session: id, sequence } = splitRequestId(requestId)
   state.ids += 1
@@ -186,6 +180,7 @@ function rememberOutcome(context: Context, requestId: string, outcome: Outcome):
   if (state.ids - session.arrival > DEDUPE_RENEW_IDS) session.arrival = state.ids
   remember(session, sequence, outcome)
   work.setSession(id, session, isNew ? undefined : before)
+  return outcome
 }
 
 // ---- mutations ----
@@ -213,7 +208,9 @@ function performStep(context: Context, step: Step): Outcome {
   if (isMisplaced(context, step.key)) return rejection(context, 'MISPLACED_KEY')
   if (step.kind === 'put' && step.value.length > context.state.valueBytesMax)
     return rejection(context, 'VALUE_TOO_LARGE')
-  return deduplicated(context, step.requestId, () => performRow(context, step))
+  const { requestId } = step
+  if (requestId === undefined) return performRow(context, step)
+  return recalled(context, requestId) ?? rememberOutcome(context, requestId, performRow(context, step))
 }
 
 function performRow(context: Context, mutation: RowMutation): Outcome {
@@ -251,6 +248,12 @@ function performRow(context: Context, mutation: RowMutation): Outcome {
 }
 
 function performTransaction(context: Context, mutation: TransactionMutation): Outcome {
+  const { requestId } = mutation
+  if (requestId === undefined) return transact(context, mutation)
+  return recalled(context, requestId) ?? rememberOutcome(context, requestId, transact(context, mutation))
+}
+
+function transact(context: Context, mutation: TransactionMutation): Outcome {
   const { state } = context
   for (const list of [mutation.compares, mutation.thenChanges, mutation.elseChanges])
     for (const { key } of list) if (isMisplaced(context, key)) return rejection(context, 'MISPLACED_KEY')

@@ -139,7 +139,7 @@ export class ByteWriter {
 
 export class ByteReader {
   readonly #bytes: Uint8Array
-  readonly #end: number
+  #end: number
   at: number
 
   constructor(bytes: Uint8Array, from = 0, end = bytes.length) {
@@ -150,6 +150,19 @@ export class ByteReader {
 
   get done(): boolean {
     return this.at >= this.#end
+  }
+
+  /** Ends reading after the next `length` bytes, until `close` gets what this returns. */
+  open(length: number): number {
+    const end = this.at + length
+    if (end > this.#end) throw MALFORMED
+    const outer = this.#end
+    this.#end = end
+    return outer
+  }
+
+  close(outer: number): void {
+    this.#end = outer
   }
 
   byte(): number {

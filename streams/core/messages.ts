@@ -54,11 +54,9 @@ export function readPack(value: Uint8Array): RawMutation[] {
   while (!reader.done) {
     if (reader.byte() !== ((2 << 3) | SIZED)) throw MALFORMED
     if (mutations.length === PACK_MUTATIONS_MAX) throw MALFORMED
-    const length = reader.varint()
-    const end = reader.at + length
-    if (end > value.length) throw MALFORMED
-    mutations.push(readMutation(new ByteReader(value, reader.at, end)))
-    reader.at = end
+    const outer = reader.open(reader.varint())
+    mutations.push(readMutation(reader))
+    reader.close(outer)
   }
   if (mutations.length === 0) throw MALFORMED
   return mutations

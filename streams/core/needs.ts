@@ -2,10 +2,11 @@
 import { bytesToText } from './bytes.ts'
 import type { Command, Step } from './command.ts'
 import { splitRequestId } from './text.ts'
+import { newSlot, type RowSlot } from './working-set.ts'
 
 export interface Needs {
-  /** Keys of rows, by their text. */
-  readonly rows: Map<string, Uint8Array>
+  /** By the text of their key. */
+  readonly rows: Map<string, RowSlot>
   /** Sessions whose request ids occur. */
   readonly sessions: Set<string>
   /** How many request ids occur, at most that many sessions are forgotten. */
@@ -27,7 +28,7 @@ export function collectNeeds(commands: readonly Command[]): Needs {
         const { mutation } = command
         needId(needs, mutation.requestId)
         for (const list of [mutation.compares, mutation.thenChanges, mutation.elseChanges])
-          for (const { key } of list) needs.rows.set(bytesToText(key), key)
+          for (const { key } of list) needRow(needs, key)
         break
       }
       default:
@@ -39,8 +40,13 @@ export function collectNeeds(commands: readonly Command[]): Needs {
 
 function needStep(needs: Needs, step: Step): void {
   if (step.kind === 'rejected') return
-  needs.rows.set(bytesToText(step.key), step.key)
+  needRow(needs, step.key)
   needId(needs, step.requestId)
+}
+
+export function needRow({ rows }: Pick<Needs, 'rows'>, key: Uint8Array): void {
+  const text = bytesToText(key)
+  if (!rows.has(text)) rows.set(text, newSlot(key))
 }
 
 function needId(needs: Needs, requestId: string | undefined): void {

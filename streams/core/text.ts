@@ -38,16 +38,17 @@ export interface RequestId {
 }
 
 /** The last one taken apart: apply asks for the same id several times, and the ids of a pack are of one session. */
-let last: { readonly id: string; readonly split: RequestId } | undefined
+let lastId: string | undefined
+let lastSplit: RequestId = { session: '', sequence: 0 }
 /** The last session with its slash, as ids begin with it, and as it is named. */
 let lastSession = { start: '', name: '' }
 
 /** `<session>/<sequence>` taken apart; any other id is a session of its own with the one sequence 0. The first letter keeps both apart. */
 export function splitRequestId(id: string): RequestId {
-  if (last?.id === id) return last.split
-  const split = splitAnew(id)
-  last = { id, split }
-  return split
+  if (lastId === id) return lastSplit
+  lastSplit = splitAnew(id)
+  lastId = id
+  return lastSplit
 }
 
 function splitAnew(id: string): RequestId {

@@ -19,18 +19,26 @@ export interface BatchWriter {
   delete(key: Uint8Array): void
 }
 
-interface RowSlot {
+export interface RowSlot {
   readonly key: Uint8Array
   /** As the store has it. */
-  readonly stored: StoredRow | undefined
+  stored: StoredRow | undefined
   current: StoredRow | undefined
   encoded: Uint8Array | undefined
 }
 
+/** A row that was not loaded yet. */
+export const newSlot = (key: Uint8Array): RowSlot => ({
+  key,
+  stored: undefined,
+  current: undefined,
+  encoded: undefined,
+})
+
 const NOTHING = new Uint8Array(0)
 
 export class WorkingSet {
-  readonly #rows = new Map<string, RowSlot>()
+  readonly #rows: Map<string, RowSlot>
   #lastKey: Uint8Array | undefined
   #lastSlot: RowSlot | undefined
   readonly #sessions = new Map<string, { session: Session | undefined; changed: boolean }>()
@@ -46,10 +54,15 @@ export class WorkingSet {
   #nextArrival = 0
   readonly #writes: ((batch: BatchWriter, prefix: Prefix) => void)[] = []
 
+  /** @param rows - by the text of their key, for the shell to fill before anything is applied */
+  constructor(rows = new Map<string, RowSlot>()) {
+    this.#rows = rows
+  }
+
   // ---- loading, by the shell ----
 
-  loadRow(key: Uint8Array, stored: StoredRow | undefined, text = bytesToText(key)): void {
-    this.#rows.set(text, { key, stored, current: stored, encoded: undefined })
+  loadRow(key: Uint8Array, stored: StoredRow | undefined): void {
+    this.#rows.set(bytesToText(key), { key, stored, current: stored, encoded: undefined })
   }
   hasRow(text: string): boolean {
     return this.#rows.has(text)

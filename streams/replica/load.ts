@@ -12,8 +12,7 @@ import {
 } from '../core/keys.ts'
 import type { Prefix } from '../core/keys.ts'
 import { TidemarkError } from '../core/errors.ts'
-import { collectNeeds } from '../core/needs.ts'
-import { bytesToText } from '../core/bytes.ts'
+import { collectNeeds, needRow, type Needs } from '../core/needs.ts'
 import { decodeRow } from '../core/row.ts'
 import { addChunks, decodeHead } from '../core/session.ts'
 import type { Session } from '../core/session.ts'
@@ -43,28 +42,28 @@ export async function loadWorkingSet(
   commands: readonly Command[],
   until: number,
 ): Promise<WorkingSet> {
-  const work = new WorkingSet()
   const needs = collectNeeds(commands)
-  if (from.nextDue <= until) loadDue(from, work, needs.rows, until)
+  const work = new WorkingSet(needs.rows)
+  if (from.nextDue <= until) loadDue(from, work, needs, until)
   else work.loadDue([], true, until)
   if (state.ids + needs.requestIds > DEDUPE_IDS_MAX)
     loadArrivals(from, work, needs.sessions, state.ids + needs.requestIds - DEDUPE_IDS_MAX)
   if (needs.rows.size > 0) {
     const stored: Uint8Array[] = []
-    for (const key of needs.rows.values()) stored.push(rowKey(from.prefix, key))
+    for (const { key } of needs.rows.values()) stored.push(rowKey(from.prefix, key))
     const rows =
       stored.length <= SYNC_KEYS_MAX ? from.store.getMany(stored) : await from.store.getManyAsync(stored)
     let at = 0
-    for (const [text, key] of needs.rows) {
+    for (const slot of needs.rows.values()) {
       const bytes = rows[at++]
-      work.loadRow(key, bytes === undefined ? undefined : decodeRow(bytes), text)
+      if (bytes !== undefined) slot.stored = slot.current = decodeRow(bytes)
     }
   }
   loadSessions(from, work, needs.sessions)
   return work
 }
 
-function loadDue(from: LoadFrom, work: WorkingSet, rows: Map<string, Uint8Array>, until: number): void {
+function loadDue(from: LoadFrom, work: WorkingSet, needs: Needs, until: number): void {
   const cursor = from.store.cursor({ ...dueSpan(from.prefix, until), values: false })
   try {
     const due = []
@@ -73,7 +72,7 @@ function loadDue(from: LoadFrom, work: WorkingSet, rows: Map<string, Uint8Array>
       for (const entry of entries) {
         const { number, key } = readNumbered(entry.key)
         due.push({ at: number, key })
-        rows.set(bytesToText(key), key)
+        needRow(needs, key)
       }
       if (entries.length === 0 || due.length >= DUE_ROWS_LOADED) break
     }

@@ -101,11 +101,17 @@ export class RoutedKeyspace implements Keyspace {
   }
 
   submit(mutation: Mutation, options: WriteOptions, settle: SettleWrite, reads?: TransactionReads): void {
+    if (this.#places.routes.alone) this.local.submit(mutation, options, settle, reads)
+    else this.#submitRouted(mutation, options, settle, reads)
+  }
+
+  #submitRouted(
+    mutation: Mutation,
+    options: WriteOptions,
+    settle: SettleWrite,
+    reads: TransactionReads | undefined,
+  ): void {
     const { routes, own } = this.#places
-    if (routes.alone) {
-      this.local.submit(mutation, options, settle, reads)
-      return
-    }
     const away = (tried: readonly string[]): void => {
       this.#writeAway(mutation, options, reads, tried).then(settle, (caught: unknown) => {
         settle(TidemarkError.from(caught))

@@ -15,7 +15,7 @@ import type { Session } from '../session.ts'
 import { newState } from '../state.ts'
 import type { PartitionState } from '../state.ts'
 import type { LogRecord, LogTime, Partition } from '../types.ts'
-import { WorkingSet } from '../working-set.ts'
+import { WorkingSet, newSlot } from '../working-set.ts'
 import type { Due } from '../due-heap.ts'
 
 export class CoreDriver {
@@ -57,8 +57,8 @@ export class CoreDriver {
   }
 
   #load(records: readonly LogRecord[], commands: readonly ReturnType<typeof decodeRecord>[]): WorkingSet {
-    const work = new WorkingSet()
     const needs = collectNeeds(commands)
+    const work = new WorkingSet(needs.rows)
     const until = records.reduce<LogTime>((latest, { time }) => partitionTime(latest, time), this.state.time)
     const due: Due[] = []
     if (this.#earliest <= until) {
@@ -66,7 +66,7 @@ export class CoreDriver {
       for (const [text, { key, at }] of this.#expiring) {
         if (at <= until) {
           due.push({ at, key })
-          needs.rows.set(text, key)
+          if (!needs.rows.has(text)) needs.rows.set(text, newSlot(key))
         } else this.#earliest = Math.min(this.#earliest, at)
       }
       due.sort((a, b) => a.at - b.at || compareBytes(a.key, b.key))
@@ -74,7 +74,7 @@ export class CoreDriver {
       if (due.length > 0) this.#earliest = 0
     }
     work.loadDue(due, true, until)
-    for (const [text, key] of needs.rows) work.loadRow(key, this.rows.get(text))
+    for (const [text, slot] of needs.rows) slot.stored = slot.current = this.rows.get(text)
     const forgotten = this.state.ids + needs.requestIds - DEDUPE_IDS_MAX
     if (forgotten > 0)
       for (const [id, { arrival }] of [...this.sessions].sort(([, a], [, b]) => a.arrival - b.arrival))

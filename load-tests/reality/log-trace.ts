@@ -20,6 +20,8 @@ export interface LogSide {
 interface Following {
   readonly reader: PartitionReader
   readonly partition: number
+  /** Of the topic that it reads. */
+  readonly identity: string
   /** The offset that it reads next. */
   position: number
 }
@@ -67,6 +69,7 @@ class LogTrace {
 
   async make(call: LogCall): Promise<string> {
     try {
+      if (this.#lacks(call)) return 'no such partition'
       return await this.#make(call)
     } catch (caught) {
       const { reason, message } = TidemarkError.from(caught)
@@ -102,10 +105,13 @@ class LogTrace {
         const following = this.#following.get(call.slot)
         if (following === undefined) return 'nobody'
         const known = await settle(this.#log.describeTopic(topic))
-        const isSame = known !== undefined && known.identity === this.#known?.identity
-        const { end } = isSame
+        const isSame = known !== undefined && known.identity === following.identity
+        const { start, end } = isSame
           ? await settle(this.#log.offsets(topic, partition(following.partition)))
-          : { end: following.position + 1 }
+          : { start: 0, end: following.position + 1 }
+        // What was read ahead of the trim may come all the same (`read-ahead`).
+        if (following.position < start) this.#close(call.slot)
+        if (following.position < start) return 'trimmed'
         const line = await this.#read(following, end, 'open')
         // What was read ahead of the old topic may come before (`read-ahead`).
         return isSame ? line : line.slice(line.lastIndexOf(' → '))
@@ -156,6 +162,24 @@ class LogTrace {
     }
   }
 
+  /** The topic may have been made again with fewer partitions (`no-topic`). */
+  #lacks(call: LogCall): boolean {
+    const count = this.#known?.partitions ?? 0
+    const named = (): readonly number[] => {
+      switch (call.kind) {
+        case 'append':
+          return call.parts.map((part) => part.partition)
+        case 'transaction':
+          return [call.part.partition]
+        case 'ends':
+          return call.partitions
+        default:
+          return 'partition' in call ? [call.partition] : []
+      }
+    }
+    return named().some((one) => one >= count)
+  }
+
   // ---- appending ----
 
   async #append(parts: readonly Append[]): Promise<string> {
@@ -193,7 +217,7 @@ class LogTrace {
     const { identity, partitions } = this.#known ?? { identity: '', partitions: PARTITIONS }
     const expected = { identity, partitions }
     const reader = this.#log.read(this.#side.topic, partition(at), offset(from), expected)
-    return { reader, partition: at, position: from }
+    return { reader, partition: at, identity, position: from }
   }
 
   #close(slot: number): void {

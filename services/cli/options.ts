@@ -1,4 +1,5 @@
 /** The options that every verb takes, and the client that they describe. */
+import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { ConsistencyName, Keyspace, Tidemark } from '../client/index.ts'
 import { KEY_ENCODINGS, type KeyEncoding } from './text.ts'
@@ -13,6 +14,7 @@ export interface Globals {
   readonly timeout: number
   readonly output?: Format
   readonly keyEncoding: KeyEncoding
+  readonly trace?: true
 }
 
 const DEFAULT_SERVER = '127.0.0.1:7400'
@@ -44,6 +46,7 @@ export function addGlobalOptions(program: Command): void {
         'default: table on a terminal, raw otherwise (raw: bytes as they are, or tab-separated lines)',
       ).choices(FORMATS),
     )
+    .option('--trace', 'has the nodes trace what this command asks for, and tells the id of the trace')
     .addOption(
       new Option(
         '--key-encoding <encoding>',
@@ -66,6 +69,7 @@ export async function withClient<T>(
     deadlineMs: globals.timeout,
     consistency: globals.consistency ?? (globals.token === undefined ? 'linearizable' : 'session'),
     retryUnreachable: false,
+    ...(globals.trace === true ? { traceparent: newTrace() } : {}),
   })
   try {
     if (globals.token !== undefined) client.observe(globals.token)
@@ -73,6 +77,14 @@ export async function withClient<T>(
   } finally {
     await client.close()
   }
+}
+
+/** One trace for all that the command asks for; it has no span of its own. */
+function newTrace(): () => string {
+  const traceId = randomBytes(16).toString('hex')
+  process.stderr.write(`trace ${traceId}\n`)
+  const traceparent = `00-${traceId}-${randomBytes(8).toString('hex')}-01`
+  return () => traceparent
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -2,7 +2,7 @@
 import type { ClientUnaryCall, Metadata, ServiceError } from '@grpc/grpc-js'
 import { backoffMs, rest } from './backoff.ts'
 import { checkedDeadline } from './checks.ts'
-import type { Context } from './context.ts'
+import { type Context, metadataOf } from './context.ts'
 import { closedError, failureOf } from './failure.ts'
 import type { NodeLink } from './node-link.ts'
 import type { Place } from './routes.ts'
@@ -75,7 +75,7 @@ export async function beforeNext(
 
 /** @throws ServiceError */
 export function askOnce<Response>(
-  { emptyMetadata }: Context,
+  context: Context,
   link: NodeLink,
   deadline: number,
   send: Send<Response>,
@@ -84,7 +84,7 @@ export function askOnce<Response>(
   link.use()
   return new Promise((resolve, reject) => {
     const cancel = (): void => call.cancel()
-    const call = send(link, emptyMetadata, { deadline }, (error, response) => {
+    const call = send(link, metadataOf(context), { deadline }, (error, response) => {
       link.calls.delete(call)
       cancelled?.removeEventListener('abort', cancel)
       if (error === null) resolve(response)

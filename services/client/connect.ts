@@ -59,6 +59,7 @@ export function connect(options: ConnectOptions = {}): Tidemark {
     consistency: options.consistency ?? 'linearizable',
     deadlineMs: checkedDeadline(options.deadlineMs),
     emptyMetadata: new Metadata(),
+    traceparent: options.traceparent,
     closed: closing.signal,
   }
   const keyspace = (name: string): Keyspace => keyspaceOn(context, name)

@@ -1,5 +1,5 @@
 /** What all calls of one client share. */
-import type { Metadata } from '@grpc/grpc-js'
+import { Metadata } from '@grpc/grpc-js'
 import { Consistency, Durability, type Token } from '../../proto/generated/tidemark/v1/types.ts'
 import type { Router } from './router.ts'
 import { parseToken, type SessionToken } from './session-token.ts'
@@ -11,8 +11,19 @@ export interface Context {
   readonly consistency: ConsistencyName
   readonly deadlineMs: number
   readonly emptyMetadata: Metadata
+  /** The trace context of what is asked now. */
+  readonly traceparent?: (() => string | undefined) | undefined
   /** Aborted by close(). */
   readonly closed: AbortSignal
+}
+
+/** What a call carries beside its request. */
+export function metadataOf({ traceparent, emptyMetadata }: Context): Metadata {
+  const text = traceparent?.()
+  if (text === undefined) return emptyMetadata
+  const metadata = new Metadata()
+  metadata.set('traceparent', text)
+  return metadata
 }
 
 export const CONSISTENCY: Readonly<Record<ConsistencyName, Consistency>> = {

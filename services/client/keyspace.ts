@@ -44,6 +44,7 @@ export function keyspaceOn(context: Context, keyspace: string): Keyspace {
       const deadline = deadlineMs === undefined ? context.deadlineMs : checkedDeadline(deadlineMs)
       const complete = (result: PipelineResult): void => resolve(finish(result))
       const operation = new Operation(kind, key, keyspace, deadline, complete, reject)
+      if (context.traceparent !== undefined) operation.traceparent = context.traceparent() ?? ''
       prepare(operation)
       router.pipelineFor(operation).submit(operation)
     })

@@ -40,6 +40,11 @@ export interface ConnectOptions {
   readonly connections?: number
   /** TLS: true for the system's certificate authorities, or PEM files' contents. Default: none. */
   readonly tls?: boolean | { readonly ca?: Buffer; readonly certificate?: Buffer; readonly key?: Buffer }
+  /**
+   * Asked for each operation: the W3C trace context (`00-<trace id>-<span id>-01`) that it belongs to, for instance that of the active
+   * span of OpenTelemetry; undefined: none. Nodes that send traces go on with it. Default: no operation has one.
+   */
+  readonly traceparent?: () => string | undefined
   /** False: calls fail at once where no connection can be made, instead of trying until their deadline. Default: true. */
   readonly retryUnreachable?: boolean
 }

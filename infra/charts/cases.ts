@@ -74,6 +74,15 @@ const COMBINATIONS: Readonly<Record<string, Values>> = {
       'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ include "tidemark.fullname" . }}-text\n',
     ],
   },
+  traces: {
+    ...KAFKA,
+    traces: {
+      endpoint: 'https://otlp.example:4318',
+      sampler: 'parentbased_always_on',
+      ratio: 0.5,
+      headers: { existingSecret: 'otlp' },
+    },
+  },
   'Datadog that reads logs alone': { ...KAFKA, datadog: { enabled: true, env: 'test', metrics: false } },
   'Datadog by a socket': {
     ...KAFKA,
@@ -182,6 +191,12 @@ export const REFUSED: readonly (readonly [what: string, values: Values, said: Re
     'snapshots of a kind that is not there',
     { ...KAFKA, snapshots: { url: 'gs://a' } },
     /at '\/snapshots\/url'/,
+  ],
+  ['traces that go nowhere', { ...KAFKA, traces: { endpoint: 'jaeger:4318' } }, /at '\/traces\/endpoint'/],
+  [
+    'traces of an unknown sampler',
+    { ...KAFKA, traces: { sampler: 'traceidratio' } },
+    /at '\/traces\/sampler'/,
   ],
   [
     'Datadog without an environment',

@@ -7,7 +7,7 @@ import { addressText } from './address.ts'
 import { must } from '../../streams/core/assert.ts'
 import { callBegan, callEnded } from './call-meter.ts'
 import { type HttpServer, serveHttp } from './http.ts'
-import { createLogger, toggleDebug } from './logger.ts'
+import { createLogger, toggleDebug, traceFields } from './logger.ts'
 import { type FakeMeasured, measuredFake } from './metrics/measured.fake.ts'
 import { METRIC_NAMES, prometheusName } from './metrics/catalogue.ts'
 import { createMetrics } from './metrics/prometheus.ts'
@@ -156,6 +156,15 @@ describe('the log of the node', () => {
     expect(JSON.stringify(line['error'] ?? line)).to.contain('boom')
     createLogger('info', output(true), 'ecs').info('for people')
     expect(lines[1]).to.match(/info {2}for people/)
+  })
+
+  it('names the trace of a line as log pipelines look for it', () => {
+    const ids = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) }
+    createLogger('info', output(false)).info(traceFields('json')(ids), 'traced')
+    createLogger('info', output(false), 'ecs').info(traceFields('ecs')(ids), 'traced')
+    const [json, ecs] = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(json).to.include({ trace_id: ids.traceId, span_id: ids.spanId })
+    expect(ecs).to.include({ 'trace.id': ids.traceId, 'span.id': ids.spanId })
   })
 
   it('says more, and less again, while the node runs', () => {

@@ -54,6 +54,16 @@ AWS_REGION: {{ .region | quote }}
 {{- if .Values.zone.name }}
 TIDEMARK_ZONE: {{ .Values.zone.name | quote }}
 {{- end }}
+{{- with .Values.traces }}
+{{- if .endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ .endpoint | quote }}
+OTEL_TRACES_SAMPLER: {{ .sampler }}
+OTEL_TRACES_SAMPLER_ARG: {{ .ratio | quote }}
+{{- if .headers.existingSecret }}
+OTEL_EXPORTER_OTLP_HEADERS_FILE: /etc/tidemark/otlp-headers/{{ .headers.key }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}
@@ -108,6 +118,11 @@ TIDEMARK_ZONE: {{ .Values.zone.name | quote }}
 {{- if .sasl.mechanism }}
 - {name: kafka-sasl, secret: {secretName: {{ .sasl.existingSecret }}, defaultMode: 288}}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.traces }}
+{{- if and .endpoint .headers.existingSecret }}
+- {name: otlp-headers, secret: {secretName: {{ .headers.existingSecret }}, defaultMode: 288}}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -124,6 +124,12 @@ describe('traces of a cluster on Kafka', function () {
     expect(traceOf('d', spans)).to.deep.equal([])
   })
 
+  it('nothing of kafkajs stands in the logs: each line is one of the node', async () => {
+    for (const node of cluster.nodes)
+      for (const line of (await node.output()).split('\n').filter((each) => each !== ''))
+        expect(Object.keys(JSON.parse(line) as object)).to.include.members(['level', 'time', 'msg'])
+  })
+
   it('a watcher at another node gets the event in its trace', async () => {
     const other = connect({ server: must(cluster.nodes[1], 'a node').address, discover: false })
     try {

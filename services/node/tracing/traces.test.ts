@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { type OtlpReceiver, type ReceivedSpan, startReceiver } from '../../../infra/otlp/receiver.ts'
 import { must } from '../../../streams/core/assert.ts'
@@ -50,8 +51,7 @@ describe('traces of a node', function () {
     // Sent until the watch is taken on: which one it sees does not matter.
     let written = await db.put('traced/key', 'value')
     const seen = event.then(() => true)
-    while (!(await Promise.race([seen, new Promise((resolve) => setTimeout(resolve, 100, false))])))
-      written = await db.put('traced/key', 'value')
+    while (!(await Promise.race([seen, sleep(100, false)]))) written = await db.put('traced/key', 'value')
     await db.get('traced/key')
     await watch.return?.()
     const delivers = (spans: readonly ReceivedSpan[]) => spans.some(({ name }) => name.startsWith('deliver'))
@@ -99,6 +99,21 @@ describe('traces of a node', function () {
     await receiver.until((spans) => spans.filter(mine).some(({ name }) => name.startsWith('process')))
   })
 
+  it('a line of the log about a call names its trace', async () => {
+    await begin({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, OTEL_TRACES_SAMPLER_ARG: '0' })
+    const lines = (): readonly string[] => node.output().split('\n')
+    traceparent = contextText('9')
+    await refused(db.put('key', 'value', { ifVersion: 99 }))
+    node.process.kill('SIGUSR2')
+    while (!node.output().includes('the log level is debug')) await sleep(10)
+    await refused(db.put('key', 'value', { ifVersion: 99 }))
+    const about = lines().filter((line) => line.includes('Pipeline/Put failed'))
+    expect(about, 'only what fails while the log says more has a line').to.have.lengthOf(1)
+    const line = JSON.parse(about[0] ?? '') as Record<string, unknown>
+    expect(line).to.include({ level: 'debug', reason: 'VERSION_MISMATCH', trace_id: '9'.repeat(32) })
+    expect(line['span_id']).to.match(/^[0-9a-f]{16}$/)
+  })
+
   it('writes that travel as one record are each in their own trace', async () => {
     await begin({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, OTEL_TRACES_SAMPLER_ARG: '0' })
     const digits = ['1', '2', '3', '4', '5', '6', '7', '8']
@@ -137,7 +152,7 @@ describe('traces of a node', function () {
     expect((await memory()) - before, 'MiB more').to.be.below(100)
     let failed = 0
     for (let tries = 0; failed === 0 && tries < 200; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await sleep(50)
       failed = metric(await metrics(node), SPANS, 'result="failed"')
     }
     expect(failed).to.be.above(0)
@@ -159,6 +174,11 @@ describe('traces of a node', function () {
     expect(receiver.spans.filter(traceOf('f'))).to.deep.equal([])
   })
 })
+
+const refused = async (write: Promise<unknown>): Promise<void> => {
+  const thrown: unknown = await write.catch((caught: unknown) => caught)
+  expect(thrown).to.have.property('reason', 'VERSION_MISMATCH')
+}
 
 const SPANS = 'tidemark_traces_spans_total'
 

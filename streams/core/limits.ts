@@ -148,6 +148,8 @@ export const APPEND_ACK_MS = 3000
 export const APPEND_FREE_MS = 100
 /** Milliseconds between two looks whether the leader that an append waits for has been replaced. */
 export const APPEND_LOOK_MS = 100
+/** Looks until the brokers are asked who leads. */
+export const APPEND_LOOKS_PER_REFRESH = 5
 /** Appends that one node has in flight: while one waits for the disk of a broker, the next is encoded. */
 export const APPEND_LANES = 2
 

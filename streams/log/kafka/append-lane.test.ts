@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { must } from '../../core/assert.ts'
 import { TidemarkError } from '../../core/errors.ts'
+import { APPEND_RETRY_MS } from '../../core/limits.ts'
 import { NO_HEADERS, partition } from '../../core/types.ts'
 import type { Append } from '../log.ts'
 import { createAppendLane, type AppendLane } from './append-lane.ts'
@@ -14,6 +15,7 @@ const NOT_ENOUGH_REPLICAS = 19
 const RECORD_LIST_TOO_LARGE = 18
 const OUT_OF_ORDER = 45
 const NOT_AUTHORIZED = 29
+const COORDINATOR_LOADS = 14
 const TOPIC = 't'
 
 /** One part of a produce request, as a broker reads it. */
@@ -58,6 +60,10 @@ class Brokers {
   readonly answers = new Map<number, Answer>()
   /** Who leads a partition now, where it is not the broker from above. */
   readonly moved = new Map<number, number>()
+  /** The same once the brokers are asked. */
+  readonly successors = new Map<number, number>()
+  /** Times that nobody gives out producer ids. */
+  loading = 0
   /** Brokers that refuse connections. */
   readonly dead = new Set<number>()
   #producers = 100
@@ -73,7 +79,9 @@ class Brokers {
       leaderEpoch: 1,
       replicas: [1, 2, 3],
     }),
-    refresh: async () => undefined,
+    refresh: async () => {
+      for (const [place, broker] of this.successors) this.moved.set(place, broker)
+    },
   } as unknown as ClusterView
 
   readonly transport: Transport = {
@@ -90,6 +98,8 @@ class Brokers {
     if (this.dead.has(broker))
       throw new TidemarkError('LOG_UNAVAILABLE', `The Kafka broker at broker-${broker}:1 cannot be used.`)
     this.asked.push(`${call.apiName} of ${broker}`)
+    if (call.apiName === 'InitProducerId' && this.loading-- > 0)
+      return { errorCode: COORDINATOR_LOADS, id: 0, epoch: 0 } as T
     if (call.apiName === 'InitProducerId') return { errorCode: 0, id: this.#producers++, epoch: 0 } as T
     if (call.apiName === 'Metadata') return { brokers: [], topics: [] } as T
     const parts = partsOf(broker, call.body)
@@ -199,7 +209,8 @@ describe('an append lane', () => {
     const began = performance.now()
     const hanging = append(part(1))
     while (brokers.sent.length < 2) await new Promise((resolve) => setImmediate(resolve))
-    brokers.moved.set(1, 3)
+    // Nobody tells: it asks.
+    brokers.successors.set(1, 3)
     await hanging
     expect(performance.now() - began).to.be.lessThan(2000)
     expect(told).to.include('1: 1')
@@ -209,6 +220,14 @@ describe('an append lane', () => {
       [3, 1],
     ])
     expect(new Set(sent.map(({ producer }) => producer)).size).to.equal(1)
+  })
+
+  it('rests between attempts while it gets no producer id', async () => {
+    brokers.loading = 9
+    const began = performance.now()
+    await append(part(0))
+    expect(told).to.include('0: 0')
+    expect(performance.now() - began).to.be.greaterThan(0.9 * (1 + 4 + 16) * APPEND_RETRY_MS)
   })
 
   it('is free before long also when it has asked no other leader than the one that hangs', async () => {

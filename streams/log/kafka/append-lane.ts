@@ -14,6 +14,7 @@ import { TidemarkError } from '../../core/errors.ts'
 import {
   APPEND_ACK_MS,
   APPEND_FREE_MS,
+  APPEND_LOOKS_PER_REFRESH,
   APPEND_LOOK_MS,
   APPEND_RECORDS_MAX,
   APPEND_RETRIES_MAX,
@@ -50,6 +51,8 @@ interface Sending {
   /** Under which its batch is encoded. */
   session: ProducerSession | undefined
   batch: Buffer | undefined
+  /** The broker that it went to in the last attempt; -1 where it came to none. */
+  sentTo: number
   /** Why it was not appended when it was sent last. */
   why: string
 }
@@ -120,17 +123,21 @@ export function createAppendLane(
     sending: readonly Sending[],
     ask: () => Promise<T>,
   ): Promise<T> => {
-    let looks: NodeJS.Timeout | undefined
+    let timer: NodeJS.Timeout | undefined
+    let looks = 0
     const replaced = new Promise<never>((_, reject) => {
-      looks = setInterval(() => {
-        if (sending.every((one) => leaderOf(one) === nodeId || leaderOf(one) < 0)) return
-        reject(new TidemarkError('LOG_UNAVAILABLE', `Broker ${nodeId} was replaced as leader.`))
+      timer = setInterval(() => {
+        if (sending.some((one) => wasReplaced(one, nodeId)))
+          reject(new TidemarkError('LOG_UNAVAILABLE', `Broker ${nodeId} was replaced as leader.`))
+        // The brokers are asked in turn: one of the others knows.
+        else if (++looks % APPEND_LOOKS_PER_REFRESH === 0)
+          view.refresh(topicsOf(sending)).catch(() => undefined)
       }, APPEND_LOOK_MS)
     })
     try {
       return await Promise.race([ask(), replaced])
     } finally {
-      clearInterval(looks)
+      clearInterval(timer)
     }
   }
 
@@ -158,6 +165,7 @@ export function createAppendLane(
 
   /** Each part once, to whoever leads it now. @returns what is still to be sent. */
   const attempt = async (sending: readonly Sending[], settle: Settle): Promise<readonly Sending[]> => {
+    for (const one of sending) one.sentTo = -1
     await encode(sending)
     const byLeader = new Map<number, Sending[]>()
     for (const one of sending) {
@@ -167,6 +175,7 @@ export function createAppendLane(
         continue
       }
       const nodeId = leaderOf(one)
+      one.sentTo = nodeId
       const group = byLeader.get(nodeId)
       if (group === undefined) byLeader.set(nodeId, [one])
       else group.push(one)
@@ -182,6 +191,8 @@ export function createAppendLane(
     return left.flat()
   }
 
+  const wasReplaced = (one: Sending, nodeId: number): boolean => ![nodeId, -1].includes(leaderOf(one))
+
   const leaderOf = ({ part }: Sending): number => view.leader(part.topic, part.partition)?.leader ?? -1
 
   /** Sends until all is settled. @param tried - is told after each attempt whether it was the first, and whether it appended anything */
@@ -190,7 +201,7 @@ export function createAppendLane(
     listener: AppendListener,
     tried: (first: boolean, appended: boolean) => void,
   ): Promise<void> => {
-    const topics = [...new Set(sending.map(({ part }) => part.topic))]
+    const topics = topicsOf(sending)
     let left = sending
     let appended = false
     const settle: Settle = (one, result) => {
@@ -202,9 +213,10 @@ export function createAppendLane(
       listener.part(one.index, result)
     }
     for (let tries = 0; tries <= APPEND_RETRIES_MAX && left.length > 0; tries++) {
-      if (tries > 0) await pauses.pause(APPEND_RETRY_MS * 4 ** (tries - 1))
+      const known = tries > 0 && left.every((one) => one.sentTo >= 0 && wasReplaced(one, one.sentTo))
+      if (tries > 0 && !known) await pauses.pause(APPEND_RETRY_MS * 4 ** (tries - 1))
       try {
-        if (tries > 0 || left.some((one) => leaderOf(one) < 0)) await view.refresh(topics)
+        if ((tries > 0 && !known) || left.some((one) => leaderOf(one) < 0)) await view.refresh(topics)
         left = await attempt(left, settle)
       } catch (caught) {
         const error = TidemarkError.from(caught)
@@ -239,7 +251,7 @@ export function createAppendLane(
         assert(length > 0 && length <= APPEND_RECORDS_MAX, 'a part has no or too many records')
         assert(!onTheirWay.has(name), 'a partition has one part on its way at a time')
         onTheirWay.add(name)
-        const one = { part, index, name, session: undefined, batch: undefined, why: '' }
+        const one = { part, index, name, session: undefined, batch: undefined, sentTo: -1, why: '' }
         const group = groups.get(leaderOf(one))
         if (group === undefined) groups.set(leaderOf(one), [one])
         else group.push(one)
@@ -260,6 +272,10 @@ export function createAppendLane(
     },
   }
 }
+
+const topicsOf = (sending: readonly Sending[]): string[] => [
+  ...new Set(sending.map(({ part }) => part.topic)),
+]
 
 function failed(left: readonly Sending[], why: string): Sending[] {
   for (const one of left) one.why = why

@@ -3,11 +3,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { must } from '../../streams/core/assert.ts'
 
-const CLI = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url))
+const DIST = fileURLToPath(new URL('../..', import.meta.url))
 const READY_MS_MAX = 300_000
 const RSS_SAMPLE_MS = 100
 
@@ -23,10 +24,20 @@ export interface NodeProcess {
   stop(): Promise<void>
 }
 
-export async function startNode(environment: Readonly<Record<string, string>>): Promise<NodeProcess> {
+export interface NodeOptions {
+  /** The folder `dist` of the build that it runs. Default: of this one. */
+  readonly dist?: string
+  /** For Node.js itself. */
+  readonly flags?: readonly string[]
+}
+
+export async function startNode(
+  environment: Readonly<Record<string, string>>,
+  { dist = DIST, flags = [] }: NodeOptions = {},
+): Promise<NodeProcess> {
   const [grpc, http] = [await freePort(), await freePort()]
   const began = performance.now()
-  const child = spawn(process.execPath, [CLI, 'serve'], {
+  const child = spawn(process.execPath, [...flags, join(dist, 'services/cli/main.js'), 'serve'], {
     env: {
       PATH: process.env['PATH'],
       TIDEMARK_GRPC_LISTEN: `127.0.0.1:${grpc}`,

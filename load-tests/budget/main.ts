@@ -14,7 +14,7 @@ RocksDB and kafkajs with nothing around them. Fails when a ratio is more than a 
   npm run budget -- [options]
 
   --quick        one round: a look
-  --rounds N     node and ceiling in turns so often; of each the cheapest counts (7)
+  --rounds N     node and ceiling in turns so often; of each the cheapest counts (5)
   --renew        writes what was measured as what is committed: on a quiet machine, after a change that is meant
   --json FILE    also write every round
   --help         this text
@@ -25,7 +25,7 @@ const FILE = join(PROJECT_ROOT, 'load-tests', 'budget', 'ratios.json')
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '5' },
     renew: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },

@@ -104,7 +104,7 @@ async function inTurns(durability: Durability, live: readonly Live[], how: Run):
     measured.push(...row)
     // Caches fill and compilers compile: on no server does that count.
     for (const one of restart === undefined ? able : []) {
-      if (rows !== undefined) await load(one, { ...LOADING, rows }, how)
+      if (rows !== undefined) await load(one, { ...LOADING, ...workload, name: LOADING.name }, how)
       await load(one, workload, { ...how, scale: warmUp(how.scale) })
     }
     for (let round = 0; round < how.scale.rounds; round += 1) {

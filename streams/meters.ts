@@ -120,6 +120,7 @@ const TALLIES = {
   'partitions.stopped': STOPS,
   errors: Object.keys(CATALOGUE),
   'router.forwards': ['answered', 'failed', 'late'],
+  'snapshot.parts': ['written', 'published', 'failed'],
   'traces.spans': ['sent', 'failed', 'dropped'],
 } as const satisfies Readonly<Record<string, readonly string[]>>
 

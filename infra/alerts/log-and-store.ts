@@ -179,6 +179,20 @@ export const STORE: readonly Alert[] = [
     test: whileGauge('tidemark_snapshot_last_age_seconds', 100_000, 3600),
   },
   {
+    name: 'TidemarkSnapshotsFail',
+    severity: 'ticket',
+    summary: 'Snapshots of cluster {{ $labels.cluster }} fail while they are made',
+    expr: 'sum by (cluster) (increase(tidemark_snapshot_parts_total{result="failed"}[1h])) > 0',
+    minutes: 0,
+    by: BY_CLUSTER,
+    datadog: {
+      query: 'sum(last_1h):sum:tidemark.snapshot.parts{result:failed} by {cluster}.as_count() > 0',
+      critical: 0,
+      recovery: 0,
+    },
+    test: whileRising('tidemark_snapshot_parts_total', 1, 0, 'result="failed"'),
+  },
+  {
     name: 'TidemarkSnapshotsUnreachable',
     severity: 'ticket',
     summary: 'Nodes of cluster {{ $labels.cluster }} cannot look at the place of the snapshots',

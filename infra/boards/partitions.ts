@@ -133,6 +133,9 @@ export const PARTITIONS: Board = {
         lines('Snapshots', 'none', 'At their place, complete and broken.', [
           of('max', 'snapshots', { by: 'state' }),
         ]),
+        lines('Parts of new ones', 'none', 'Written, published, failed.', [
+          of('increase', 'snapshot.parts', { by: 'result' }),
+        ]),
         lines('Looks that failed', 'none', 'At the place of the snapshots.', [
           of('increase', 'snapshot.errors', NODE),
         ]),

@@ -1,9 +1,13 @@
 /**
- * What looking at a node costs: processor time for each operation of a Pipeline, of a node that an agent and a scraper look at, and of one
- * that nobody does, in turns of one run. `npm run bench:telemetry`. Counting itself cannot be switched off: it is in both.
+ * What looking at a node costs: processor time of its process for each put of a Pipeline, of a node that an agent and a scraper look at, of one
+ * that sends traces of a hundredth of them, and of one that nobody looks at, in turns of one run. `npm run bench:telemetry`. Each round has one
+ * turn of each; the median of the rounds' ratios is told, which a machine that has other work too hardly moves. Counting itself cannot be
+ * switched off: it is in all.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,17 +26,22 @@ interface Side {
   readonly name: string
   readonly node: NodeProcess
   readonly client: Tidemark
-  seconds: number
+  /** Processor seconds of an operation, one for each round. */
+  readonly costs: number[]
   operations: number
 }
 
-async function side(name: string, folder: string, agent: number | undefined): Promise<Side> {
+async function side(
+  name: string,
+  folder: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Side> {
   const node = await startNode({
     TIDEMARK_DATA_DIR: join(folder, name),
     TIDEMARK_PARTITIONS: '4',
-    ...(agent === undefined ? {} : { DD_DOGSTATSD_URL: `udp://127.0.0.1:${agent}` }),
+    ...settings,
   })
-  return { name, node, client: connect({ server: node.address }), seconds: 0, operations: 0 }
+  return { name, node, client: connect({ server: node.address }), costs: [], operations: 0 }
 }
 
 async function processorSeconds({ process: { pid } }: NodeProcess): Promise<number> {
@@ -54,36 +63,58 @@ async function round(one: Side): Promise<void> {
       }
     }),
   )
-  one.seconds += (await processorSeconds(one.node)) - before
+  one.costs.push(((await processorSeconds(one.node)) - before) / operations)
   one.operations += operations
+}
+
+const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((one, other) => one - other)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? NaN)
+    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'tidemark-telemetry-'))
 const agent = createSocket('udp4').bind(0, '127.0.0.1')
 await once(agent, 'listening')
-const on = await side('on', folder, agent.address().port)
-const off = await side('off', folder, undefined)
+const receiver = createServer((request, response) => {
+  request.resume().on('end', () => response.end())
+}).listen(0, '127.0.0.1')
+await once(receiver, 'listening')
+const off = await side('off', folder)
+const on = await side('metrics', folder, { DD_DOGSTATSD_URL: `udp://127.0.0.1:${agent.address().port}` })
+const traced = await side('traces, 1 %', folder, {
+  OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`,
+})
+const sides = [off, on, traced]
 const scraping = setInterval(
   () => void fetch(`http://${on.node.httpAddress}/metrics`).then((answer) => answer.text()),
   SCRAPE_MS,
 )
 try {
-  await round(on)
-  await round(off)
-  for (const one of [on, off]) [one.seconds, one.operations] = [0, 0]
-  for (let at = 0; at < ROUNDS; at++) for (const one of at % 2 === 0 ? [on, off] : [off, on]) await round(one)
-  const cost = ({ seconds, operations }: Side): number => (seconds / operations) * 1e6
-  for (const one of [on, off])
-    console.log(
-      `telemetry ${one.name}: ${cost(one).toFixed(2)} µs of processor for an operation (${one.operations})`,
-    )
-  console.log(`more: ${((cost(on) / cost(off) - 1) * 100).toFixed(1)} %`)
+  for (const one of sides) {
+    await round(one)
+    one.costs.length = 0
+    one.operations = 0
+  }
+  // Each turn of a round stands before and after each other as often.
+  for (let at = 0; at < ROUNDS; at++)
+    for (const one of at % 2 === 0 ? sides : sides.toReversed()) await round(one)
+  for (const { name, costs, operations } of sides)
+    console.log(`${name}: ${(median(costs) * 1e6).toFixed(2)} µs of processor for a put (${operations} puts)`)
+  for (const { name, costs } of [on, traced]) {
+    const ratios = costs.map((cost, at) => cost / (off.costs[at] ?? NaN))
+    console.log(`${name}: ${((median(ratios) - 1) * 100).toFixed(1)} % more, median of ${ROUNDS} rounds`)
+  }
 } finally {
   clearInterval(scraping)
-  for (const { client, node } of [on, off]) {
+  for (const { client, node } of sides) {
     await client.close()
     await node.end('SIGTERM')
   }
   agent.close()
+  receiver.closeAllConnections()
+  receiver.close()
   await rm(folder, { recursive: true, force: true })
 }

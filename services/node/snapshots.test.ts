@@ -36,16 +36,18 @@ describe('SnapshotService on a node', () => {
   let client: SnapshotServiceClient
   let address: string
   const bugs: unknown[] = []
+  let totals: Serving['totals']
 
   async function serve(snapshots: Serving['snapshots']): Promise<void> {
     const draining = new AbortController()
+    totals = newMeters()
     const bug = (error: unknown): void => void bugs.push(error)
     const serving = {
       node: test.node,
       snapshots,
       draining: draining.signal,
       meters: new Map(),
-      totals: newMeters(),
+      totals,
       bug,
       drain: () => undefined,
     }
@@ -117,6 +119,7 @@ describe('SnapshotService on a node', () => {
     const objects = await create(at(1))
     const missing = objects.map((object) => ({ ...object, name: object.name.replace(at(1), at(2)) }))
     expect((await refused(publish(at(2), missing))).reason).to.equal('SNAPSHOT_CORRUPT')
+    expect(totals.tallies['snapshot.parts'].totals.get('failed')).to.be.above(0)
     expect((await refused(publish(at(1), []))).reason).to.equal('FIELD_INVALID')
   })
 

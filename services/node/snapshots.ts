@@ -82,6 +82,20 @@ export function snapshots(serving: Serving): HandlersOf<typeof snapshotDefinitio
     }
   }
 
+  /** Counts a part of a new snapshot, a failed one too; one that nobody waits for any more is none. */
+  const counted = async <Made>(done: 'written' | 'published', make: () => Promise<Made>): Promise<Made> => {
+    const parts = serving.totals.tallies['snapshot.parts']
+    try {
+      const made = await make()
+      parts.add(done)
+      return made
+    } catch (caught) {
+      const { reason } = TidemarkError.from(caught)
+      if (reason !== 'CANCELLED' && reason !== 'NODE_DRAINING') parts.add('failed')
+      throw caught
+    }
+  }
+
   const create: Streaming<SnapshotServiceCreateRequest, SnapshotServiceCreateResponse> = async (
     request,
     call,
@@ -91,9 +105,11 @@ export function snapshots(serving: Serving): HandlersOf<typeof snapshotDefinitio
       const name = keyspaceName(keyspace)
       const { topic } = node.keyspace(name).info
       const place = { cluster, snapshot: request.snapshot, topic, partition: partitionNumber(partition) }
-      const target = store()
-      const { chunks } = node.copies.give(name, place.partition)
-      const made = await storeCopy(target, place, whileWanted(chunks, call), tell.progress)
+      const made = await counted('written', () => {
+        const target = store()
+        const { chunks } = node.copies.give(name, place.partition)
+        return storeCopy(target, place, whileWanted(chunks, call), tell.progress)
+      })
       await tell.done((entries, bytes) => ({ entries, bytes, done: objectMessage(made) }))
     }
   }
@@ -101,7 +117,9 @@ export function snapshots(serving: Serving): HandlersOf<typeof snapshotDefinitio
   const publish: Unary<PublishRequest, PublishResponse> = async ({ snapshot, objects, keep }) => {
     const now = Date.now()
     const partitions = objects.map(partitionSnapshot)
-    await publishSnapshot(store(), { cluster, snapshot, logIdentity, now, partitions })
+    await counted('published', () =>
+      publishSnapshot(store(), { cluster, snapshot, logIdentity, now, partitions }),
+    )
     return { dropped: keep === 0 ? [] : [...(await dropOldSnapshots(store(), cluster, keep, now))] }
   }
 

@@ -152,6 +152,7 @@ export const METRICS = {
   'snapshots': gauge('object', 'state', 'snapshots of this cluster at their place: complete, broken'),
   'snapshot.last.age': gauge('second', '', 'age of the newest complete one; looked at every five minutes'),
   'snapshot.last.bytes': gauge('byte', '', 'its size'),
+  'snapshot.parts': count('event', 'result', 'what this node did for new snapshots: written (the copy of a partition), published (the list that makes the copies a snapshot), failed'),
   'snapshot.errors': count('error', '', 'looks at the place of the snapshots that failed'),
   // Node.js.
   'process.cpu': count('second', '', 'processor time of the process, all threads', 'process_cpu_seconds_total'),

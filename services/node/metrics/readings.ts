@@ -149,6 +149,7 @@ export const READINGS: Readings = {
     return one(newest && Math.max(0, now - newest.at) / 1000)
   },
   'snapshot.last.bytes': ({ snapshots }) => one(snapshots?.state?.newest?.bytes),
+  'snapshot.parts': ({ totals }) => tally('result', totals.tallies['snapshot.parts']),
   'snapshot.errors': ({ snapshots }) => one(snapshots?.errors),
 
   'process.cpu': () => {

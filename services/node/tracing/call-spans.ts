@@ -5,6 +5,7 @@
 import { status as grpcStatus } from '@grpc/grpc-js'
 import { PipelineOperationKind } from '../../../proto/generated/tidemark/v1/key_value_service.ts'
 import { TidemarkError } from '../../../streams/core/errors.ts'
+import type { Keyspace } from '../../../streams/face.ts'
 import { isSampled } from '../../../streams/tracing.ts'
 import type { Address } from '../address.ts'
 import type { Logger } from '../logger.ts'
@@ -113,12 +114,23 @@ export function callSpans(
     },
     pipelined(node, call) {
       const spans = operations(call.getPeer(), isForwarded(call))
-      return { keyspace: (name) => tracedKeyspace(node.keyspace(name), spans) }
+      let last: { readonly keyspace: Keyspace; readonly traced: Keyspace } | undefined
+      return {
+        keyspace(name) {
+          const keyspace = node.keyspace(name)
+          if (last?.keyspace !== keyspace) last = { keyspace, traced: tracedKeyspace(keyspace, spans) }
+          return last.traced
+        },
+      }
     },
     readsOf(list) {
       let found: Map<Uint8Array, string> | undefined
       for (const { kind, key, traceparent } of list)
-        if (kind === PipelineOperationKind.PIPELINE_OPERATION_KIND_GET && isTraceparent(traceparent))
+        if (
+          traceparent !== '' &&
+          kind === PipelineOperationKind.PIPELINE_OPERATION_KIND_GET &&
+          isTraceparent(traceparent)
+        )
           (found ??= new Map()).set(key, traceparent)
       return found
     },

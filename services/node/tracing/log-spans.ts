@@ -74,7 +74,7 @@ export function logSpans(start: StartSpan, decide: Decide, logKind: string): Tra
     const startTime = endTime - run.seconds * 1000
     run.effects.forEach(({ offset, outcomes }, at) => {
       const command = run.commands[at]
-      if (command === undefined) return
+      if (command === undefined || !isTraced(command)) return
       const traces = tracesOf(command)
       traces.forEach((text, mutation) => {
         if (text === undefined) return
@@ -96,6 +96,16 @@ export function logSpans(start: StartSpan, decide: Decide, logKind: string): Tra
   }
 
   return { sending, applied }
+}
+
+/** Asked of every record, so it makes nothing. */
+function isTraced(command: Command): boolean {
+  if (command.kind === 'pack') {
+    for (const step of command.steps)
+      if (step.kind !== 'rejected' && step.traceparent !== undefined) return true
+    return false
+  }
+  return command.kind === 'row' || command.kind === 'txn'
 }
 
 /** The contexts that a record carries, one for each of its mutations. */

@@ -21,7 +21,9 @@ const TRACESTATE_CHARACTERS_MAX = 512
 
 /** Undefined where the text is no context. */
 export function contextOf(traceparent: string | undefined, tracestate = ''): SpanContext | undefined {
-  const [, traceId = '', spanId = '', flags = ''] = W3C.exec(traceparent ?? '') ?? []
+  // Most writes have none.
+  if (traceparent === undefined || traceparent === '') return undefined
+  const [, traceId = '', spanId = '', flags = ''] = W3C.exec(traceparent) ?? []
   const context: SpanContext = {
     traceId,
     spanId,

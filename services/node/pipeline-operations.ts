@@ -149,13 +149,19 @@ const writeDetails = ({ logEnd, logEndAgeMs, outcome, offset }: WriteResult): Pi
   metadata: {},
 })
 
+/** None where nobody knows how the keyspace is partitioned: its topic was created again, say. */
 export function byPartition(
   keyspace: Keyspace,
   operations: readonly PipelineOperation[],
 ): PipelineOperation[][] {
   const groups = new Map<Partition, PipelineOperation[]>()
   for (const operation of operations) {
-    const partition = keyspace.partitionOf(operation.key)
+    let partition: Partition
+    try {
+      partition = keyspace.partitionOf(operation.key)
+    } catch {
+      return []
+    }
     const group = groups.get(partition)
     if (group === undefined) groups.set(partition, [operation])
     else group.push(operation)

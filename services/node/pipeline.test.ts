@@ -243,6 +243,23 @@ describe('KeyValueService.Pipeline', () => {
     }
   })
 
+  it('answers reads of a keyspace of which nobody knows how it is partitioned, and lives on', async () => {
+    const space = served.node.keyspace('default')
+    const partitionOf = space.partitionOf.bind(space)
+    for (const late of [false, true]) {
+      let calls = 0
+      // Its topic may be created again at any moment: before the rows are read, or right after.
+      space.partitionOf = (key) => {
+        if (calls++ >= (late ? 4 : 0)) throw new TidemarkError('PARTITION_STOPPED', 'the topic is another')
+        return partitionOf(key)
+      }
+      const results = await stream.ask([getOf(1, 'k1'), getOf(2, 'k2')])
+      expect(results.map(({ reason }) => reason)).to.deep.equal(['PARTITION_STOPPED', 'PARTITION_STOPPED'])
+    }
+    space.partitionOf = partitionOf
+    expect((await stream.ask([getOf(3, 'k3')])).map(({ reason }) => reason)).to.deep.equal([''])
+  })
+
   it('ends with an error after a frame that is none, once what came before is answered', async () => {
     served.node.holding = true
     const raw = rawStream(served.address)

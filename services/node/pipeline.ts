@@ -20,7 +20,6 @@ import {
   PIPELINE_READS_TOGETHER_MAX,
 } from '../../streams/core/limits.ts'
 import type {
-  BatchReadResult,
   Freshness,
   Keyspace,
   Provenance,
@@ -288,12 +287,18 @@ class PipelineStream {
       began,
       detailed,
     }
-    let read: BatchReadResult
+    let results: readonly PipelineResult[]
     try {
-      read = await keyspace.getMany(
+      const read = await keyspace.getMany(
         operations.map((operation) => operation.key),
         freshness,
       )
+      const provenance: Provenance[] = []
+      for (const each of read.provenance) provenance[each.partition] = each
+      results = operations.map(({ id, key }, index) => {
+        const partition = keyspace.partitionOf(key)
+        return readResult(id, partition, provenance[partition], read.rows[index], detailed)
+      })
     } catch (caught) {
       const groups = apart ? byPartition(keyspace, operations) : []
       // One partition that cannot answer must not fail the reads of the others.
@@ -301,13 +306,7 @@ class PipelineStream {
       else for (const operation of operations) this.#fail(operation.id, asked, caught)
       return
     }
-    const provenance: Provenance[] = []
-    for (const each of read.provenance) provenance[each.partition] = each
-    operations.forEach((operation, index) => {
-      const partition = keyspace.partitionOf(operation.key)
-      const result = readResult(operation.id, partition, provenance[partition], read.rows[index], detailed)
-      this.#answer(result, asked)
-    })
+    for (const result of results) this.#answer(result, asked)
   }
 
   #fail(id: number, asked: Asked, caught: unknown): void {

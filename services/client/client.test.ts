@@ -268,7 +268,7 @@ describe('client', () => {
 
     it('names the last failure', async () => {
       server.refuse = () => 'LOG_UNAVAILABLE'
-      const failure = await failureOf(db.put('a', '1', { deadlineMs: 60 }))
+      const failure = await failureOf(db.put('a', '1', { deadlineMs: 1000 }))
       expect(failure.message).to.contain('refused with LOG_UNAVAILABLE')
       expect((failure.cause as TidemarkError).reason).to.equal('LOG_UNAVAILABLE')
     })

@@ -48,11 +48,18 @@ describe('a node that the chart starts', function () {
     const certificates = await makeCertificates(folder)
     const { cert, key } = await certificates.issue('user')
     await writeFile(join(folder, 'text'), 'mark')
-    const mounted: Readonly<Record<string, string>> = { CA: certificates.ca, CERT: cert, KEY: key }
+    const headers = join(folder, 'headers')
+    await writeFile(headers, 'api-key=mark')
+    const mounted: Readonly<Record<string, string>> = {
+      CA: certificates.ca,
+      CERT: cert,
+      KEY: key,
+      HEADERS: headers,
+    }
     for (const [name, values] of all) {
       const settings = Object.entries({ ...variables(await render(values)), ...FILLED }).map(
         ([variable, value]): [string, string] => {
-          const [, file = ''] = /^TIDEMARK_KAFKA_TLS_([A-Z]+)_FILE$/.exec(variable) ?? []
+          const [, file = ''] = /([A-Z]+)_FILE$/.exec(variable) ?? []
           return [variable, variable.endsWith('_FILE') ? (mounted[file] ?? join(folder, 'text')) : value]
         },
       )

@@ -175,6 +175,16 @@ describe('reads', () => {
       await replica.close()
     })
 
+  it('refuse what stood before the newest record, where not even that one is kept', async () => {
+    const records = [logged(0, 0, draft('x', '1')), logged(1, 10, draft('x', '2'))]
+    const { replica } = await rigOf(records, 1, { segmentBytes: 1, historyRecords: 0 })
+    expect(replica.state.historyStart).to.equal(2)
+    const key = Buffer.from('x')
+    expect(getRowAt(replica, key, 1 as Offset)?.version).to.equal(1)
+    expect(() => getRowBefore(replica, key, 1 as Offset)).to.throw(/keeps no history before offset 2/)
+    await replica.close()
+  })
+
   it('show a row that is due and waits for its turn as gone, at gaps too', async () => {
     // 600 rows are due at once: 512 expire with one record, 88 wait for the next, which comes after a gap.
     const many = Array.from({ length: 600 }, (_, at) =>

@@ -122,8 +122,10 @@ export function getRowAt(replica: Replica, key: Uint8Array, at: Offset): Row | u
   return isLive(row, history.timeAt(at)) ? toRow(key, row) : undefined
 }
 
-/** The row just before the record at `offset` changed it, as that record saw it. */
+/** The row just before the record at `offset` changed it, as that record saw it. @throws COMPACTED, also where only that record is gone */
 export function getRowBefore(replica: Replica, key: Uint8Array, offset: Offset): Row | undefined {
+  const { historyStart } = replica.state
+  if (offset < historyStart) throw compacted(replica, offset, historyStart)
   const history = new HistoryReader(replica)
   const record = history.recordAt(offset)
   const change = record?.changes.find((candidate) => compareBytes(candidate.key, key) === 0)
